@@ -1,0 +1,2 @@
+export { QueztlError, defineErrors, isQueztlError } from "./queztl-error.ts";
+export type { ErrorCatalogue, ErrorEntry, ErrorStatus, ErrorThrower } from "./queztl-error.ts";

@@ -1,0 +1,11 @@
+import { defineProject } from "vitest/config";
+
+const conditions = ["@queztl/source", "module", "node", "development|production"];
+
+/** The vitest settings every package shares: tests beside the code, packages resolved to their sources. */
+export const project = (name: string) =>
+  defineProject({
+    resolve: { conditions },
+    ssr: { resolve: { conditions } },
+    test: { name, include: ["**/*.test.ts"], exclude: ["**/node_modules/**", "**/dist/**"] },
+  });
