@@ -63,7 +63,7 @@ export function defineErrors<const Catalogue extends ErrorCatalogue>(
   catalogue: Catalogue,
 ): ErrorThrower<Catalogue> {
   return (code, details, options) => {
-    const entry = catalogue[code];
+    const entry: ErrorEntry | undefined = catalogue[code as keyof ErrorCatalogue];
     if (entry === undefined) throw new TypeError(`unknown error code ${code}`);
     return new QueztlError(code, entry, details, options);
   };

@@ -1,0 +1,313 @@
+import { memoryError } from "./errors.ts";
+
+/** The page size of the guest and of every table here, in bytes. */
+export const PAGE_BYTES = 4096;
+
+/** Guest RAM below this guest-physical address stays below; the rest continues at 4 GiB (the PC's MMIO hole lies between). */
+export const LOW_RAM_TOP = 0xc000_0000;
+
+/** Where RAM that does not fit below the hole continues. */
+export const HIGH_RAM_BASE = 0x1_0000_0000;
+
+/** The smallest and largest guests, in bytes. The largest leaves room for the arena in 32-bit WebAssembly's 4 GiB. */
+export const MIN_RAM_BYTES = 64 * 1024;
+export const MAX_RAM_BYTES = 3584 * 1024 * 1024;
+
+/** Per-page attributes: while any is set a CPU must not write the page without asking `beforeWrite`. */
+export const PageAttribute = {
+  /** Decoded instructions of this page are cached: a write must invalidate them. */
+  Code: 1,
+  /** Dirty tracking is on and the page was not written since. */
+  Clean: 2,
+  /** The guest cannot write this page; writes are dropped. */
+  ReadOnly: 4,
+} as const;
+
+/** A piece of guest RAM: guest-physical start, its offset in the WebAssembly memory, its length, in bytes. */
+export interface RamRegion {
+  readonly guestStart: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** How much memory to make. */
+export interface GuestMemoryOptions {
+  /** Guest RAM in bytes, a multiple of 4096. */
+  readonly ramBytes: number;
+  /** Host-private bytes in the same WebAssembly memory, for CPU state, TLBs and decoded code; default 0. */
+  readonly arenaBytes?: number;
+}
+
+const WASM_PAGE = 65536;
+
+/**
+ * Guest-physical RAM on one shared `WebAssembly.Memory`. Translated code uses the memory directly; devices
+ * use the bounds-checked accessors here and nothing else. Addresses are guest-physical, values
+ * little-endian.
+ *
+ * The WebAssembly memory begins with a host-private arena (never visible to the guest), then one attribute
+ * byte a page, then the RAM.
+ */
+export class GuestMemory {
+  readonly wasm: WebAssembly.Memory;
+  /** The whole WebAssembly memory: arena, attributes and RAM. */
+  readonly bytes: Uint8Array<SharedArrayBuffer>;
+  readonly view: DataView<SharedArrayBuffer>;
+  readonly ramBytes: number;
+  /** Offset of guest-physical 0 in the WebAssembly memory. */
+  readonly ramOffset: number;
+  readonly regions: readonly RamRegion[];
+  /** One byte of `PageAttribute` bits a page of RAM, in the order of the RAM's offsets. */
+  readonly pageAttributes: Uint8Array<SharedArrayBuffer>;
+  /** Offset of `pageAttributes` in the WebAssembly memory. */
+  readonly attributesOffset: number;
+
+  readonly #lowBytes: number;
+  readonly #arenaBytes: number;
+  #arenaUsed = PAGE_BYTES;
+  #codeListeners: ((offset: number, length: number) => void)[] = [];
+  #protectListeners: (() => void)[] = [];
+  #tracking = false;
+
+  /**
+   * @throws QZ_MEMORY_SIZE for a size that is no multiple of 4096 or out of range,
+   * QZ_MEMORY_UNAVAILABLE when the host cannot reserve the address space.
+   */
+  constructor(options: GuestMemoryOptions) {
+    const { ramBytes, arenaBytes = 0 } = options;
+    const possible =
+      Number.isSafeInteger(ramBytes) &&
+      ramBytes % PAGE_BYTES === 0 &&
+      ramBytes >= MIN_RAM_BYTES &&
+      ramBytes <= MAX_RAM_BYTES;
+    if (!possible) {
+      throw memoryError("QZ_MEMORY_SIZE", {
+        bytes: String(ramBytes),
+        least: MIN_RAM_BYTES,
+        most: MAX_RAM_BYTES,
+      });
+    }
+    const arena = roundUp(Math.max(arenaBytes, PAGE_BYTES), PAGE_BYTES);
+    const attributes = roundUp(ramBytes / PAGE_BYTES, PAGE_BYTES);
+    this.#arenaBytes = arena;
+    this.attributesOffset = arena;
+    this.ramOffset = roundUp(arena + attributes, WASM_PAGE);
+    this.ramBytes = ramBytes;
+    const pages = roundUp(this.ramOffset + ramBytes, WASM_PAGE) / WASM_PAGE;
+    if (!(pages <= 65536)) throw memoryError("QZ_MEMORY_UNAVAILABLE", { bytes: pages * WASM_PAGE });
+    try {
+      this.wasm = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    } catch (cause) {
+      throw memoryError("QZ_MEMORY_UNAVAILABLE", { bytes: pages * WASM_PAGE }, { cause });
+    }
+    const buffer = this.wasm.buffer as unknown as SharedArrayBuffer;
+    this.bytes = new Uint8Array(buffer);
+    this.view = new DataView(buffer);
+    this.pageAttributes = new Uint8Array(buffer, arena, ramBytes / PAGE_BYTES);
+    this.#lowBytes = Math.min(ramBytes, LOW_RAM_TOP);
+    const low = { guestStart: 0, offset: this.ramOffset, length: this.#lowBytes };
+    const high = {
+      guestStart: HIGH_RAM_BASE,
+      offset: this.ramOffset + this.#lowBytes,
+      length: ramBytes - this.#lowBytes,
+    };
+    this.regions = high.length > 0 ? [low, high] : [low];
+  }
+
+  /**
+   * Takes `length` host-private bytes from the arena, zeroed, and returns their offset in the WebAssembly
+   * memory. They are never given back.
+   * @throws QZ_MEMORY_ARENA_FULL
+   */
+  allocate(length: number, align = 64): number {
+    const offset = roundUp(this.#arenaUsed, align);
+    if (offset + length > this.#arenaBytes) {
+      throw memoryError("QZ_MEMORY_ARENA_FULL", { bytes: length });
+    }
+    this.#arenaUsed = offset + length;
+    return offset;
+  }
+
+  /** Offset in the WebAssembly memory of `length` bytes at a guest-physical address, or -1 if they are not all in one RAM region. */
+  offsetOf(address: number, length: number): number {
+    if (!(address >= 0 && length >= 0)) return -1;
+    if (address + length <= this.#lowBytes) return this.ramOffset + address;
+    const high = address - HIGH_RAM_BASE;
+    if (high >= 0 && high + length <= this.ramBytes - this.#lowBytes) {
+      return this.ramOffset + this.#lowBytes + high;
+    }
+    return -1;
+  }
+
+  /** The guest-physical address of an offset that lies in RAM. */
+  addressOf(offset: number): number {
+    const at = offset - this.ramOffset;
+    return at < this.#lowBytes ? at : at - this.#lowBytes + HIGH_RAM_BASE;
+  }
+
+  /** Whether `length` bytes at `address` lie wholly in one region of RAM. */
+  contains(address: number, length: number): boolean {
+    return this.offsetOf(address, length) >= 0;
+  }
+
+  /**
+   * Bytes of RAM to read, as a view that aliases guest memory: the guest may change it at any time, so read
+   * each field once. Not for writing: `writeBytes` also tells the CPU.
+   * @throws QZ_MEMORY_OUT_OF_RANGE
+   */
+  readView(address: number, length: number): Uint8Array<SharedArrayBuffer> {
+    const offset = this.#ram(address, length);
+    return this.bytes.subarray(offset, offset + length);
+  }
+
+  /**
+   * Bytes of RAM that the caller will overwrite now, as a view. Dirty tracking and cached code are told
+   * before it returns.
+   * @throws QZ_MEMORY_OUT_OF_RANGE
+   */
+  writeView(address: number, length: number): Uint8Array<SharedArrayBuffer> {
+    const offset = this.#writable(address, length);
+    return this.bytes.subarray(offset, offset + length);
+  }
+
+  /** A copy of `length` bytes. @throws QZ_MEMORY_OUT_OF_RANGE */
+  readBytes(address: number, length: number): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.readView(address, length));
+  }
+
+  /** @throws QZ_MEMORY_OUT_OF_RANGE */
+  writeBytes(address: number, bytes: Uint8Array): void {
+    this.writeView(address, bytes.length).set(bytes);
+  }
+
+  readUint8(address: number): number {
+    return this.bytes[this.#ram(address, 1)] as number;
+  }
+
+  readUint16(address: number): number {
+    return this.view.getUint16(this.#ram(address, 2), true);
+  }
+
+  readUint32(address: number): number {
+    return this.view.getUint32(this.#ram(address, 4), true);
+  }
+
+  readUint64(address: number): bigint {
+    return this.view.getBigUint64(this.#ram(address, 8), true);
+  }
+
+  writeUint8(address: number, value: number): void {
+    this.bytes[this.#writable(address, 1)] = value;
+  }
+
+  writeUint16(address: number, value: number): void {
+    this.view.setUint16(this.#writable(address, 2), value, true);
+  }
+
+  writeUint32(address: number, value: number): void {
+    this.view.setUint32(this.#writable(address, 4), value, true);
+  }
+
+  writeUint64(address: number, value: bigint): void {
+    this.view.setBigUint64(this.#writable(address, 8), value, true);
+  }
+
+  /** Makes pages read-only for the guest (ROM). `address` and `length` are multiples of 4096. @throws QZ_MEMORY_OUT_OF_RANGE */
+  protect(address: number, length: number): void {
+    const first = (this.#ram(address, length) - this.ramOffset) / PAGE_BYTES;
+    for (let page = first; page < first + length / PAGE_BYTES; page++) {
+      this.#setAttribute(page, PageAttribute.ReadOnly);
+    }
+    this.#reprotect();
+  }
+
+  /**
+   * Tells the memory that `length` bytes at a RAM offset (in the WebAssembly memory) are about to be
+   * written on a page that has attributes: marks it dirty, invalidates code.
+   * @returns false if the page is read-only for the guest and the write must be dropped.
+   */
+  beforeWrite(offset: number, length: number): boolean {
+    let writable = true;
+    const first = Math.floor((offset - this.ramOffset) / PAGE_BYTES);
+    const last = Math.floor((offset + length - 1 - this.ramOffset) / PAGE_BYTES);
+    for (let page = first; page <= last; page++) {
+      const attributes = this.pageAttributes[page] as number;
+      if (attributes === 0) continue;
+      if (attributes & PageAttribute.ReadOnly) writable = false;
+      if (attributes & PageAttribute.Clean) {
+        this.pageAttributes[page] = (this.pageAttributes[page] as number) & ~PageAttribute.Clean;
+      }
+      if (attributes & PageAttribute.Code) {
+        const start = Math.max(offset, this.ramOffset + page * PAGE_BYTES);
+        const end = Math.min(offset + length, this.ramOffset + (page + 1) * PAGE_BYTES);
+        for (const listener of this.#codeListeners) listener(start, end - start);
+      }
+    }
+    return writable;
+  }
+
+  /** `listener(offset, length)` is called before bytes on a page with `PageAttribute.Code` are written; `offset` is in the WebAssembly memory. */
+  onCodeWrite(listener: (offset: number, length: number) => void): void {
+    this.#codeListeners.push(listener);
+  }
+
+  /** `listener` is called when pages became write-protected (dirty tracking, ROM): cached permissions to write must go. */
+  onProtect(listener: () => void): void {
+    this.#protectListeners.push(listener);
+  }
+
+  /** Starts, or starts again, recording which pages are written. */
+  startDirtyTracking(): void {
+    this.#tracking = true;
+    for (let page = 0; page < this.pageAttributes.length; page++) {
+      this.#setAttribute(page, PageAttribute.Clean);
+    }
+    this.#reprotect();
+  }
+
+  stopDirtyTracking(): void {
+    this.#tracking = false;
+    for (let page = 0; page < this.pageAttributes.length; page++) {
+      this.pageAttributes[page] = (this.pageAttributes[page] as number) & ~PageAttribute.Clean;
+    }
+  }
+
+  /** The guest-physical addresses of the pages written since tracking started or was last asked; tracking goes on. */
+  takeDirtyPages(): number[] {
+    const dirty: number[] = [];
+    if (!this.#tracking) return dirty;
+    for (let page = 0; page < this.pageAttributes.length; page++) {
+      if ((this.pageAttributes[page] as number) & PageAttribute.Clean) continue;
+      dirty.push(this.addressOf(this.ramOffset + page * PAGE_BYTES));
+      this.#setAttribute(page, PageAttribute.Clean);
+    }
+    if (dirty.length > 0) this.#reprotect();
+    return dirty;
+  }
+
+  #setAttribute(page: number, attribute: number): void {
+    this.pageAttributes[page] = (this.pageAttributes[page] as number) | attribute;
+  }
+
+  #reprotect(): void {
+    for (const listener of this.#protectListeners) listener();
+  }
+
+  #ram(address: number, length: number): number {
+    const offset = this.offsetOf(address, length);
+    if (offset < 0) {
+      throw memoryError("QZ_MEMORY_OUT_OF_RANGE", { address: `0x${address.toString(16)}`, length });
+    }
+    return offset;
+  }
+
+  #writable(address: number, length: number): number {
+    const offset = this.#ram(address, length);
+    if (length > 0) this.beforeWrite(offset, length);
+    return offset;
+  }
+}
+
+function roundUp(value: number, unit: number): number {
+  return Math.ceil(value / unit) * unit;
+}
