@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    projects: ["packages/*", "apps/*", "examples/*", "benchmarks", "scripts"],
+    projects: ["packages/*", "apps/*", "examples/*", "scripts"],
     reporters: ["default", "./scripts/tally-reporter.ts"],
     coverage: { provider: "v8" },
   },
