@@ -28,8 +28,12 @@ export type ErrorCatalogue = Readonly<Record<`QZ_${string}`, ErrorEntry>>;
 /** Values that fill a message's places; they travel with the error for programs to read. */
 export type ErrorDetails = Readonly<Record<string, string | number | boolean | bigint | undefined>>;
 
+// Shared by every copy of this package in a process, whatever its version: `instanceof` is not.
+const brand = Symbol.for("queztl.error");
+
 /** The one error class Queztl throws: a stable `code`, a `status`, a message that says what to do. */
 export class QueztlError extends Error {
+  readonly [brand] = true;
   readonly code: string;
   readonly status: ErrorStatus;
   readonly details: ErrorDetails;
@@ -63,19 +67,37 @@ export function defineErrors<const Catalogue extends ErrorCatalogue>(
   catalogue: Catalogue,
 ): ErrorThrower<Catalogue> {
   return (code, details, options) => {
-    const entry: ErrorEntry | undefined = catalogue[code as keyof ErrorCatalogue];
+    const entry: ErrorEntry | undefined = Object.hasOwn(catalogue, code)
+      ? catalogue[code as keyof ErrorCatalogue]
+      : undefined;
     if (entry === undefined) throw new TypeError(`unknown error code ${code}`);
     return new QueztlError(code, entry, details, options);
   };
 }
 
-/** Whether a caught value is a Queztl error, of one code where one is given. */
+/**
+ * Whether a caught value is a Queztl error, of one code where one is given. It also knows errors of
+ * another copy of this package, as an installation with two versions of it has.
+ */
 export function isQueztlError(value: unknown, code?: string): value is QueztlError {
-  return value instanceof QueztlError && (code === undefined || value.code === code);
+  if (!(value instanceof Error) || !(brand in value)) return false;
+  return code === undefined || ("code" in value && value.code === code);
 }
+
+/** The longest a detail may be inside a message, in characters; `details` keeps it whole. */
+const longestDetail = 500;
 
 function fill(message: string, details: ErrorDetails): string {
   return message.replace(/\{(\w+)\}/g, (place, name: string) =>
-    Object.hasOwn(details, name) ? String(details[name]) : place,
+    Object.hasOwn(details, name) ? printable(String(details[name])) : place,
   );
+}
+
+/** Text that a guest or a caller chose must not drive the terminal or forge the log it is shown in. */
+function printable(text: string): string {
+  const shown = text.length > longestDetail ? `${text.slice(0, longestDetail)}…` : text;
+  return shown.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (character) => {
+    const point = character.codePointAt(0) ?? 0;
+    return `\\u{${point.toString(16)}}`;
+  });
 }
