@@ -1,0 +1,122 @@
+/**
+ * The host's own processor as the oracle: host-oracle.c executes each case natively. Elsewhere, and on
+ * processors of another make than the recorded one, the recorded answers stand in.
+ */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdtempSync, readFileSync, renameSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { brotliDecompressSync } from "node:zlib";
+import type { F80 } from "../../src/float/format.ts";
+
+const RECORD = 320;
+const SOURCE = join(import.meta.dirname, "host-oracle.c");
+const RECORDED = join(import.meta.dirname, "recorded.json.br");
+
+/** Processor state before an instruction; what is left out is zero, or the reset value. */
+export interface HostCase {
+  readonly code: readonly number[];
+  readonly rax?: bigint;
+  readonly eflags?: number;
+  readonly mxcsr?: number;
+  readonly controlWord?: number;
+  readonly statusWord?: number;
+  /** Abridged tags by physical register. */
+  readonly tags?: number;
+  /** ST(0) upwards. */
+  readonly st?: readonly F80[];
+  /** Low and high halves of XMM0, XMM1, XMM2. */
+  readonly xmm?: readonly bigint[];
+  readonly memory?: Uint8Array;
+}
+
+/** Processor state after it. */
+export interface HostAnswer {
+  /** Signal number: 8 for a floating-point fault. */
+  readonly fault: number;
+  readonly rax: bigint;
+  readonly eflags: number;
+  readonly mxcsr: number;
+  readonly controlWord: number;
+  readonly statusWord: number;
+  readonly tags: number;
+  readonly st: readonly F80[];
+  readonly xmm: readonly bigint[];
+  readonly memory: Uint8Array;
+}
+
+function encode(cases: readonly HostCase[]): Uint8Array {
+  const bytes = new Uint8Array(cases.length * RECORD);
+  const view = new DataView(bytes.buffer);
+  cases.forEach((item, index) => {
+    const at = index * RECORD;
+    bytes[at] = item.code.length;
+    bytes.set(item.code, at + 1);
+    view.setBigUint64(at + 16, item.rax ?? 0n, true);
+    view.setUint32(at + 24, item.eflags ?? 0, true);
+    view.setUint32(at + 28, item.mxcsr ?? 0x1f80, true);
+    view.setUint16(at + 32, item.controlWord ?? 0x37f, true);
+    view.setUint16(at + 34, item.statusWord ?? 0, true);
+    view.setUint16(at + 36, item.tags ?? 0, true);
+    item.st?.forEach((value, register) => {
+      view.setBigUint64(at + 56 + register * 10, value.significand, true);
+      view.setUint16(at + 64 + register * 10, value.signExponent, true);
+    });
+    item.xmm?.forEach((value, half) => view.setBigUint64(at + 136 + half * 8, value, true));
+    if (item.memory) bytes.set(item.memory, at + 184);
+  });
+  return bytes;
+}
+
+function decode(bytes: Uint8Array): HostAnswer[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Array.from({ length: bytes.length / RECORD }, (_, index) => {
+    const at = index * RECORD;
+    return {
+      fault: view.getUint16(at + 14, true),
+      rax: view.getBigUint64(at + 16, true),
+      eflags: view.getUint32(at + 24, true),
+      mxcsr: view.getUint32(at + 28, true),
+      controlWord: view.getUint16(at + 32, true),
+      statusWord: view.getUint16(at + 34, true),
+      tags: view.getUint16(at + 36, true),
+      st: Array.from({ length: 8 }, (__, register) => ({
+        significand: view.getBigUint64(at + 56 + register * 10, true),
+        signExponent: view.getUint16(at + 64 + register * 10, true),
+      })),
+      xmm: Array.from({ length: 6 }, (__, half) => view.getBigUint64(at + 136 + half * 8, true)),
+      memory: bytes.subarray(at + 184, at + 312),
+    };
+  });
+}
+
+function compileHarness(): string | undefined {
+  if (process.arch !== "x64" || process.platform !== "linux") return undefined;
+  if (!readFileSync("/proc/cpuinfo", "utf8").includes("AuthenticAMD")) return undefined;
+  const digest = createHash("sha256").update(readFileSync(SOURCE)).digest("hex").slice(0, 16);
+  const binary = join(tmpdir(), `queztl-host-oracle-${digest}`);
+  if (existsSync(binary)) return binary;
+  const built = join(mkdtempSync(join(tmpdir(), "queztl-host-oracle-")), "host-oracle");
+  if (spawnSync("gcc", ["-O1", "-o", built, SOURCE]).status !== 0) return undefined;
+  renameSync(built, binary);
+  return binary;
+}
+
+/** Path of the native harness, or undefined where only recorded answers can be had. */
+export const harness: string | undefined = compileHarness();
+
+/** What the host does with each case. */
+export function ask(cases: readonly HostCase[]): HostAnswer[] {
+  if (harness === undefined) throw new Error("this host cannot run the native harness");
+  const { stdout, status } = spawnSync(harness, [], {
+    input: encode(cases),
+    maxBuffer: cases.length * RECORD + 1024,
+  });
+  if (status !== 0 || stdout.length !== cases.length * RECORD) {
+    throw new Error(
+      `the native harness stopped after ${stdout.length / RECORD} cases, status ${status}`,
+    );
+  }
+  return decode(stdout);
+}
