@@ -10,7 +10,7 @@ const changesets = globSync(".changeset/*.md", { cwd: root }).map((path) => read
 
 // A folder laid down for later is shown as skipped until it has content.
 for (const each of packages) {
-  describe.skipIf(!hasContent(each))(`${each.folder}`, () => {
+  describe.skipIf(!hasContent(each))(each.folder, () => {
     test("package.json → name of the folder, a version, Apache-2.0, a description, ESM", () => {
       const { name, version, license, ...rest } = each.manifest;
       expect({ name, license, rest }).toMatchObject({

@@ -1,0 +1,37 @@
+/**
+ * `pnpm lint:changesets`: fails where a package would be released without anyone having said so.
+ * Two questions, because each misses what the other sees (docs/decisions/0004):
+ * has every package something to announce since its last release, and does this branch announce the
+ * packages that it changes against its base?
+ */
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { root } from "../workspace.ts";
+import { git, packagesWithoutChangeset } from "./missing.ts";
+
+const missing = packagesWithoutChangeset(root);
+for (const name of missing) {
+  console.error(`${name}: changed since its last release, but no changeset names it`);
+}
+
+const base = ["origin/main", "main"].find(isCommit);
+const status = spawnSync(
+  process.execPath,
+  [join(root, "node_modules/@changesets/cli/bin.js"), "status", ...(base ? ["--since", base] : [])],
+  { cwd: root, stdio: "inherit" },
+);
+if (missing.length > 0 || status.status !== 0) {
+  console.error("Run `pnpm changeset`, commit the file that it writes, and try again.");
+  process.exitCode = 1;
+} else {
+  console.log(`Every change is announced${base ? ` (compared with ${base})` : ""}.`);
+}
+
+function isCommit(name: string): boolean {
+  try {
+    git(root, "rev-parse", "--verify", "--quiet", `${name}^{commit}`);
+    return true;
+  } catch {
+    return false;
+  }
+}
