@@ -93,8 +93,12 @@ function fill(message: string, details: ErrorDetails): string {
   );
 }
 
+// What nearly every detail is; the rest needs a closer look.
+const plainText = /^[\x20-\x7e]*$/;
+
 /** Text that a guest or a caller chose must not drive the terminal or forge the log it is shown in. */
 function printable(text: string): string {
+  if (text.length <= longestDetail && plainText.test(text)) return text;
   const shown = text.length > longestDetail ? `${text.slice(0, longestDetail)}…` : text;
   return shown.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (character) => {
     const point = character.codePointAt(0) ?? 0;

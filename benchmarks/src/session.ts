@@ -1,0 +1,107 @@
+import type { Bench, Case, Subject } from "./bench.ts";
+import { type Interval, median, medianInterval, spread } from "./statistics.ts";
+
+export interface SubjectResult {
+  readonly name: string;
+  readonly samples: readonly number[];
+  /** Of the samples, in the case's unit. */
+  readonly median: number;
+  /** Distance between the quartiles over the median. */
+  readonly spread: number;
+}
+
+/** A peer beside ours; `unavailable` says why it has no samples. */
+export type PeerResult =
+  | { readonly name: string; readonly unavailable: string }
+  | (SubjectResult & { readonly ratio: Ratio });
+
+/** How many times better ours is than a peer: above 1 is better, whatever the unit. */
+export interface Ratio extends Interval {
+  readonly median: number;
+}
+
+export interface CaseResult {
+  readonly name: string;
+  readonly unit: string;
+  readonly better: Case["better"];
+  readonly ours: SubjectResult;
+  readonly peers: readonly PeerResult[];
+}
+
+export interface SessionOptions {
+  readonly rounds: number;
+  /** Makes a subject's needs available; throws with the reason where it cannot. */
+  readonly provide: (subject: Subject) => Promise<void>;
+  readonly progress?: (line: string) => void;
+}
+
+/**
+ * Measures a bench's cases. Within a case every round takes one sample of every subject, beginning
+ * with another one each round, so that whatever the machine does meanwhile touches all alike; the
+ * ratio is of samples of the same round. A first, unrecorded round warms up.
+ */
+export async function runSession(bench: Bench, options: SessionOptions): Promise<CaseResult[]> {
+  const results: CaseResult[] = [];
+  for (const each of bench.cases) results.push(await runCase(each, options));
+  return results;
+}
+
+async function runCase(each: Case, options: SessionOptions): Promise<CaseResult> {
+  const runs = [each.ours, ...each.peers].map((subject) => ({
+    subject,
+    samples: [] as number[],
+    unavailable: undefined as string | undefined,
+  }));
+  // A peer that fails is shown as unavailable; a failure of ours ends the session.
+  const attempt = async (run: (typeof runs)[number], act: () => unknown) => {
+    if (run.unavailable !== undefined) return;
+    try {
+      await act();
+    } catch (error) {
+      if (run.subject === each.ours) throw error;
+      run.unavailable = error instanceof Error ? error.message : String(error);
+    }
+  };
+  try {
+    for (const run of runs) {
+      await attempt(run, async () => {
+        await options.provide(run.subject);
+        await run.subject.setup?.();
+        await run.subject.measure();
+      });
+    }
+    for (let round = 0; round < options.rounds; round += 1) {
+      options.progress?.(`${each.name}: round ${round + 1} of ${options.rounds}`);
+      for (let turn = 0; turn < runs.length; turn += 1) {
+        const run = runs[(round + turn) % runs.length];
+        if (run === undefined) continue;
+        await attempt(run, async () => run.samples.push(await run.subject.measure()));
+      }
+    }
+  } finally {
+    for (const { subject } of runs) await subject.teardown?.();
+  }
+  const [ours, ...peers] = runs.map(({ subject: { name }, samples, unavailable }) => ({
+    unavailable,
+    measured: { name, samples, median: median(samples), spread: spread(samples) },
+  }));
+  if (ours === undefined) throw new Error("a case has a subject of ours");
+  return {
+    name: each.name,
+    unit: each.unit,
+    better: each.better,
+    ours: ours.measured,
+    peers: peers.map(({ unavailable, measured }): PeerResult => {
+      if (unavailable !== undefined) return { name: measured.name, unavailable };
+      return { ...measured, ratio: ratioOf(each.better, ours.measured.samples, measured.samples) };
+    }),
+  };
+}
+
+function ratioOf(better: Case["better"], ours: readonly number[], peer: readonly number[]): Ratio {
+  const ratios = ours.map((sample, round) => {
+    const other = peer[round] ?? Number.NaN;
+    return better === "lower" ? other / sample : sample / other;
+  });
+  return { median: median(ratios), ...medianInterval(ratios) };
+}

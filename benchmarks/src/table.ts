@@ -1,0 +1,61 @@
+import type { CaseResult, PeerResult } from "./session.ts";
+
+/** The results as an aligned text table: one line for each peer of each case. */
+export function table(results: readonly CaseResult[]): string {
+  const head = ["case", "ours", "spread", "peer", "its median", "spread", "ratio (95 %)"];
+  return align([head, ...results.flatMap(rowsOf)]);
+}
+
+function rowsOf(result: CaseResult): string[][] {
+  const { name, unit, ours, peers } = result;
+  const own = [name, amount(ours.median, unit), percent(ours.spread)];
+  if (peers.length === 0) return [own];
+  return peers.map((peer, index) => [
+    ...(index === 0 ? own : ["", "", ""]),
+    peer.name,
+    ...peerCells(peer, unit),
+  ]);
+}
+
+function peerCells(peer: PeerResult, unit: string): string[] {
+  if ("unavailable" in peer) return [`unavailable: ${peer.unavailable}`];
+  const { low, high, median } = peer.ratio;
+  return [
+    amount(peer.median, unit),
+    percent(peer.spread),
+    `${significant(median)}× (${significant(low)}–${significant(high)})`,
+  ];
+}
+
+function amount(value: number, unit: string): string {
+  return `${significant(value)} ${unit}`;
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(1)} %`;
+}
+
+/** Three significant digits and never an exponent: 0.0123, 1.23, 123, 12300. */
+function significant(value: number): string {
+  if (!Number.isFinite(value)) return "–";
+  return value.toLocaleString("en", { maximumSignificantDigits: 3, useGrouping: false });
+}
+
+function align(rows: readonly string[][]): string {
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => (isReason(row[column]) ? 0 : (row[column]?.length ?? 0)))),
+  );
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}
+
+/** A reason runs to the end of its line; it widens no column. */
+function isReason(cell: string | undefined): boolean {
+  return cell?.startsWith("unavailable: ") ?? false;
+}
