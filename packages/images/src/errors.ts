@@ -1,0 +1,44 @@
+import { defineErrors } from "@queztl/errors";
+import type { ErrorCatalogue } from "@queztl/errors";
+
+/** Every error this package throws. */
+export const imagesErrors = {
+  QZ_IMAGES_BAD_PACKAGE: {
+    status: "invalid",
+    message: "{what} is no Debian package that can be read: {reason}; fetch it again",
+  },
+  QZ_IMAGES_BAD_MODULE: {
+    status: "invalid",
+    message: "{module} is no kernel module that can be read: {reason}",
+  },
+  QZ_IMAGES_MODULE_MISSING: {
+    status: "not-found",
+    message: "the kernel package {package} has no module {modules}: choose another kernel",
+  },
+  QZ_IMAGES_MODULE_CYCLE: {
+    status: "invalid",
+    message: "the kernel modules {modules} depend on each other in a circle",
+  },
+  QZ_IMAGES_BAD_INDEX: {
+    status: "invalid",
+    message: "the package index of {source} cannot be used: {reason}",
+  },
+  QZ_IMAGES_UNAVAILABLE: {
+    status: "unavailable",
+    message:
+      "{package} cannot be had: {reason}; connect to a Debian mirror, or set another with the mirrors option",
+  },
+  QZ_IMAGES_CHECKSUM: {
+    status: "invalid",
+    message:
+      "{what} has the SHA-256 {actual} instead of {expected}: the mirror or the network altered it",
+  },
+  QZ_IMAGES_HOME: {
+    status: "unavailable",
+    message:
+      "the image cache {path} cannot be used ({reason}): set QUEZTL_HOME to a folder you own",
+  },
+  QZ_IMAGES_CANCELLED: { status: "cancelled", message: "building the image was cancelled" },
+} as const satisfies ErrorCatalogue;
+
+export const imagesError = defineErrors(imagesErrors);

@@ -1,0 +1,286 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { extractVmlinux } from "@queztl/boot";
+import { isQueztlError } from "@queztl/errors";
+import type { QueztlError } from "@queztl/errors";
+import { readDeb } from "../deb.ts";
+import { imagesError } from "../errors.ts";
+import { BUSYBOX_PACKAGE, flavours } from "../flavours.ts";
+import type { Flavour } from "../flavours.ts";
+import { GUEST_FILES } from "../init.ts";
+import { buildInitramfs } from "../initramfs.ts";
+import { readKernelPackage } from "../kernel-package.ts";
+import type { DebianPackage } from "../package-index.ts";
+import { pinnedPackages } from "../pins.ts";
+import type { ImagePackages } from "../pins.ts";
+import { aptSource } from "./apt.ts";
+import { readVerified, sha256, writeAtomically } from "./cache.ts";
+import { queztlHome } from "./home.ts";
+import { DEBIAN_MIRRORS, mirrorSource } from "./mirror.ts";
+import type { PackageSource } from "./package-source.ts";
+
+/** What is being done, for a progress display. */
+export interface ImageProgress {
+  readonly step: "resolve" | "download" | "unpack" | "extract" | "assemble" | "cached";
+  /** The package it is about. */
+  readonly package?: string;
+  /** Bytes received and to receive, while downloading. */
+  readonly bytes?: number;
+  readonly totalBytes?: number;
+  /** Where it comes from, while downloading. */
+  readonly source?: string;
+}
+
+/** Which image, and where from and to. */
+export interface BuildImageOptions {
+  /** Default "cloud". */
+  readonly flavour?: Flavour;
+  /** Default: `queztlHome()`. */
+  readonly home?: string;
+  /** "pinned" (the default) builds the same image everywhere; "newest" asks the package index each time. */
+  readonly versions?: "pinned" | "newest";
+  /** Roots of Debian archives to ask when apt has nothing; default `DEBIAN_MIRRORS`. */
+  readonly mirrors?: readonly string[];
+  /** Replaces apt and the mirrors altogether. */
+  readonly sources?: readonly PackageSource[];
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: ImageProgress) => void;
+}
+
+/** A file of an image and its SHA-256 in hexadecimal. */
+export interface ImageFile {
+  readonly path: string;
+  readonly sha256: string;
+}
+
+/** A built image: everything is a file under `<home>/images/`, verified when this was returned. */
+export interface GuestImage {
+  readonly flavour: Flavour;
+  /** The kernel's release, as `uname -r` prints it: "6.1.0-50-cloud-amd64". */
+  readonly release: string;
+  /** The kernel package's version: "6.1.176-1". */
+  readonly version: string;
+  /** The ELF kernel, extracted on the host. */
+  readonly kernel: ImageFile;
+  /** The kernel as Debian ships it. */
+  readonly bzImage: ImageFile;
+  readonly initramfs: ImageFile;
+  /** The packages it was made of. */
+  readonly packages: readonly Pick<DebianPackage, "name" | "version" | "sha256">[];
+}
+
+const FILES = {
+  kernel: "vmlinux",
+  bzImage: "bzImage",
+  initramfs: "initramfs.cpio",
+} as const;
+
+/** Raise it when the assembly changes in a way that the packages and guest files do not show. */
+const FORMAT = 1;
+
+/**
+ * Builds the default guest image of a flavour from Debian packages, or takes it from the cache: once
+ * built, neither network nor apt is needed. Files are checked against their SHA-256 on every call, and built
+ * anew when they were altered. Several processes may build at once.
+ * @throws QZ_IMAGES_UNAVAILABLE, QZ_IMAGES_CHECKSUM, QZ_IMAGES_HOME, QZ_IMAGES_CANCELLED, and what reading the
+ * packages throws.
+ */
+export async function buildImage(options: BuildImageOptions = {}): Promise<GuestImage> {
+  try {
+    return await build(options);
+  } catch (cause) {
+    if (options.signal?.aborted) throw imagesError("QZ_IMAGES_CANCELLED", {}, { cause });
+    throw cause;
+  }
+}
+
+async function build(options: BuildImageOptions): Promise<GuestImage> {
+  const { flavour = "cloud", signal, onProgress = () => undefined } = options;
+  const home = options.home ?? queztlHome();
+  const sources = options.sources ?? [
+    aptSource(),
+    ...(options.mirrors ?? DEBIAN_MIRRORS).map(mirrorSource),
+    aptSource(join(home, "apt")),
+  ];
+  signal?.throwIfAborted();
+  onProgress({ step: "resolve" });
+  const packages =
+    options.versions === "newest"
+      ? await newestPackages(flavour, sources, signal)
+      : pinnedPackages[flavour];
+  const folder = join(home, "images", `${flavour}-${imageKey(flavour, packages)}`);
+  const cached = await readImage(folder);
+  if (cached) {
+    onProgress({ step: "cached" });
+    return cached;
+  }
+
+  const fetching = { home, sources, signal, onProgress };
+  const kernelDeb = await fetchPackage(packages.kernel, fetching);
+  const busyboxDeb = await fetchPackage(packages.busybox, fetching);
+  onProgress({ step: "unpack", package: packages.kernel.name });
+  const kernel = await readKernelPackage(kernelDeb, flavours[flavour], { signal });
+  onProgress({ step: "unpack", package: packages.busybox.name });
+  const busybox = await readDeb(busyboxDeb, (path) => /^(usr\/)?bin\/busybox$/.test(path), {
+    signal,
+  });
+  if (!busybox[0]) {
+    const what = packages.busybox.name;
+    throw imagesError("QZ_IMAGES_BAD_PACKAGE", { what, reason: "it has no bin/busybox" });
+  }
+  onProgress({ step: "extract", package: packages.kernel.name });
+  const vmlinux = await extractVmlinux(kernel.bzImage);
+  signal?.throwIfAborted();
+  onProgress({ step: "assemble" });
+  const initramfs = buildInitramfs({ ...kernel, busybox: busybox[0].data });
+
+  const contents = { kernel: vmlinux, bzImage: kernel.bzImage, initramfs };
+  const file = (part: keyof typeof FILES): ImageFile => ({
+    path: FILES[part],
+    sha256: sha256(contents[part]),
+  });
+  const image: GuestImage = {
+    flavour,
+    release: kernel.release,
+    version: packages.kernel.version,
+    kernel: file("kernel"),
+    bzImage: file("bzImage"),
+    initramfs: file("initramfs"),
+    packages: [packages.kernel, packages.busybox].map((p) => ({
+      name: p.name,
+      version: p.version,
+      sha256: p.sha256,
+    })),
+  };
+  for (const part of PARTS) await writeAtomically(join(folder, FILES[part]), contents[part]);
+  // The manifest comes last: an image without it is not there.
+  await writeAtomically(join(folder, MANIFEST), `${JSON.stringify(image, undefined, 2)}\n`);
+  return placed(image, folder);
+}
+
+const MANIFEST = "image.json";
+const PARTS = Object.keys(FILES) as (keyof typeof FILES)[];
+
+/** What an image's content depends on, as a short name. */
+function imageKey(flavour: Flavour, packages: ImagePackages): string {
+  const inputs = {
+    format: FORMAT,
+    packages: [packages.kernel.sha256, packages.busybox.sha256],
+    recipe: flavours[flavour].modules,
+    files: GUEST_FILES,
+  };
+  return `${packages.kernel.version}-${sha256(JSON.stringify(inputs)).slice(0, 12)}`;
+}
+
+/** The image in a folder, when it is complete and unaltered. */
+async function readImage(folder: string): Promise<GuestImage | undefined> {
+  let image: GuestImage;
+  try {
+    image = JSON.parse(await readFile(join(folder, MANIFEST), "utf8")) as GuestImage;
+    for (const part of PARTS) {
+      if (image[part].path !== FILES[part]) return undefined;
+      const bytes = await readVerified(join(folder, FILES[part]), image[part].sha256);
+      if (!bytes) return undefined;
+    }
+  } catch {
+    // Absent or unreadable: it is built anew, which says what is wrong with the folder if anything is.
+    return undefined;
+  }
+  return placed(image, folder);
+}
+
+function placed(image: GuestImage, folder: string): GuestImage {
+  const at = (part: keyof typeof FILES): ImageFile => ({
+    path: join(folder, FILES[part]),
+    sha256: image[part].sha256,
+  });
+  return { ...image, kernel: at("kernel"), bzImage: at("bzImage"), initramfs: at("initramfs") };
+}
+
+async function newestPackages(
+  flavour: Flavour,
+  sources: readonly PackageSource[],
+  signal: AbortSignal | undefined,
+): Promise<ImagePackages> {
+  const meta = await newest(flavours[flavour].metaPackage, sources, signal);
+  const kernelName = meta.depends.find((name) => name.startsWith("linux-image-"));
+  if (kernelName === undefined) {
+    const reason = `${meta.name} depends on no kernel`;
+    throw imagesError("QZ_IMAGES_BAD_INDEX", { source: "the package index", reason });
+  }
+  const kernel = await newest(kernelName, sources, signal);
+  const busybox = await newest(BUSYBOX_PACKAGE, sources, signal);
+  return { kernel, busybox };
+}
+
+async function newest(
+  name: string,
+  sources: readonly PackageSource[],
+  signal: AbortSignal | undefined,
+): Promise<DebianPackage> {
+  return await fromFirst(name, sources, signal, async (source) => {
+    const found = await source.newest(name, { signal });
+    if (!found) throw new Error("no such package");
+    return found;
+  });
+}
+
+interface Fetching {
+  readonly home: string;
+  readonly sources: readonly PackageSource[];
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: (progress: ImageProgress) => void;
+}
+
+/** A package from the cache or the first source that has it with the right checksum. */
+async function fetchPackage(wanted: DebianPackage, fetching: Fetching): Promise<Uint8Array> {
+  const path = join(fetching.home, "packages", `${wanted.sha256}.deb`);
+  const cached = await readVerified(path, wanted.sha256);
+  if (cached) return cached;
+  const { sources, signal, onProgress } = fetching;
+  const progress = { step: "download", package: wanted.name, totalBytes: wanted.size } as const;
+  const deb = await fromFirst(wanted.name, sources, signal, async (source) => {
+    onProgress({ ...progress, bytes: 0, source: source.name });
+    const bytes = await source.fetch(wanted, {
+      signal,
+      onBytes: (received) => onProgress({ ...progress, bytes: received, source: source.name }),
+    });
+    const actual = sha256(bytes);
+    if (actual === wanted.sha256) return bytes;
+    const what = `${wanted.name} from ${source.name}`;
+    throw imagesError("QZ_IMAGES_CHECKSUM", { what, actual, expected: wanted.sha256 });
+  });
+  onProgress({ ...progress, bytes: wanted.size });
+  await writeAtomically(path, deb);
+  return deb;
+}
+
+/** Asks the sources in turn. When all fail, a checksum that did not match is what the caller must hear of. */
+async function fromFirst<Result>(
+  name: string,
+  sources: readonly PackageSource[],
+  signal: AbortSignal | undefined,
+  ask: (source: PackageSource) => Promise<Result>,
+): Promise<Result> {
+  const failures: string[] = [];
+  let altered: QueztlError | undefined;
+  for (const source of sources) {
+    signal?.throwIfAborted();
+    try {
+      return await ask(source);
+    } catch (cause) {
+      signal?.throwIfAborted();
+      if (isQueztlError(cause, "QZ_IMAGES_CHECKSUM")) altered ??= cause;
+      failures.push(`${source.name}: ${reasonOf(cause)}`);
+    }
+  }
+  if (altered) throw altered;
+  const reason = failures.length > 0 ? failures.join("; ") : "there is no source to ask";
+  throw imagesError("QZ_IMAGES_UNAVAILABLE", { package: name, reason });
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const cause = error.cause instanceof Error ? ` (${error.cause.message})` : "";
+  return `${error.message.trim().split("\n").at(-1)}${cause}`;
+}
