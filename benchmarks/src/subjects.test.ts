@@ -6,7 +6,7 @@ afterEach(() => vi.restoreAllMocks());
 test("a body that takes 2 ms by the clock → 2 ms in ns, shared among a call's operations", () => {
   let now = 0n;
   vi.spyOn(process.hrtime, "bigint").mockImplementation(() => now);
-  const body = vi.fn(() => (now += 2_000_000n));
+  const body = vi.fn<() => bigint>(() => (now += 2_000_000n));
   expect(timed(body)()).toBe(2e6);
   expect(timed(body, 10)()).toBe(2e5);
   // Calibrated to a sample of 20 ms or more: 1 call, then 10 or more, for each of the two.
