@@ -1,7 +1,7 @@
 /** Conversions between formats, to and from integers, and to integral values. */
 import { bitLength, powerOfTwo, shiftCount } from "./bits.ts";
-import { Kind } from "./format.ts";
-import type { Format } from "./format.ts";
+import { F80, Kind, f80 } from "./format.ts";
+import type { F80 as F80Value, Format } from "./format.ts";
 import { round, roundSignificand } from "./round.ts";
 import { Exception, raise } from "./status.ts";
 import type { FloatStatus, RoundingMode } from "./status.ts";
@@ -32,6 +32,24 @@ export function convert<S, T>(
   }
   if (denormals && x.denormal && raise(status, Exception.denormal)) return to.indefinite;
   return round(to, status, x.sign, x.significand, x.exponent);
+}
+
+/**
+ * A memory operand of x87 arithmetic as double-extended: exact, raising nothing yet, for the operation itself decides what a
+ * denormal or signalling NaN means.
+ */
+export function widen<S>(from: Format<S>, status: FloatStatus, value: S): F80Value {
+  const x = from.unpack(value, status);
+  if (x.kind === Kind.zero) return F80.zero(x.sign);
+  if (x.kind === Kind.infinity) return F80.infinity(x.sign);
+  if (x.kind >= Kind.quietNaN) return f80(x.sign, 0x7fff, x.significand);
+  const length = bitLength(x.significand);
+  const { significand, signExponent } = f80(
+    x.sign,
+    x.exponent + length - 1 + F80.bias,
+    x.significand << shiftCount(64 - length),
+  );
+  return { significand, signExponent, denormal: x.denormal };
 }
 
 /** A signed integer in `format`. */

@@ -10,6 +10,8 @@ import type { FloatStatus } from "./status.ts";
 export interface F80 {
   readonly significand: bigint;
   readonly signExponent: number;
+  /** Widened from a denormal of a narrower format, and so a denormal operand still. */
+  readonly denormal?: boolean;
 }
 
 /** Classes of operand, ordered so that everything from `quietNaN` on has no numeric value. */
@@ -167,7 +169,7 @@ export const F80: Format<F80> = {
   precision: 64,
   bias: 16383,
   wrap: 0x6000,
-  unpack({ significand, signExponent }) {
+  unpack({ significand, signExponent, denormal = false }) {
     const sign = signExponent >>> 15;
     const biased = signExponent & 0x7fff;
     if (biased === 0) {
@@ -184,7 +186,7 @@ export const F80: Format<F80> = {
         significand,
       );
     }
-    return { kind: Kind.finite, sign, exponent: biased - 16446, significand, denormal: false };
+    return { kind: Kind.finite, sign, exponent: biased - 16446, significand, denormal };
   },
   pack: f80,
   infinity: (sign) => f80(sign, 0x7fff, INTEGER_BIT),

@@ -60,6 +60,8 @@ export function round<T>(
       status.flags |= inexact ? Exception.underflow | Exception.precision : Exception.underflow;
       const wrapped = biased + format.wrap;
       if (format.wrap !== 0 && wrapped > 0) return format.pack(sign, wrapped, rounded << widen);
+      status.flags |= format.wrap === 0 ? 0 : Exception.precision;
+      status.roundedUp = false;
       return format.zero(sign);
     }
     if (status.flushToZero && format.wrap === 0) {
@@ -82,6 +84,8 @@ export function round<T>(
       const wrapped = biased - format.wrap;
       if (format.wrap !== 0 && wrapped <= 2 * bias)
         return format.pack(sign, wrapped, rounded << widen);
+      status.flags |= format.wrap === 0 ? 0 : Exception.precision;
+      status.roundedUp = true;
       return format.infinity(sign);
     }
     status.flags |= Exception.precision;
