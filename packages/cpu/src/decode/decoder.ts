@@ -243,6 +243,9 @@ export class Decoder {
       if (mod === 3 || (info & INFO_MOD_IGNORED) !== 0) {
         mod = 3;
         if ((info & INFO_NARROW_RM) === 0) rm |= (rex & 1) << 3;
+        // Of the control and debug registers above 7 there is only CR8.
+        if ((info & INFO_MOD_IGNORED) !== 0 && reg > 7 && (reg > 8 || (b & 1) !== 0))
+          return this.#refuse(p - start, available);
       } else if (addressSize === 16) {
         base = BASE_16[rm]!;
         index = INDEX_16[rm]!;

@@ -21,7 +21,7 @@ const ARITHMETIC = ["add", "or", "adc", "sbb", "and", "sub", "xor", "cmp"].flatM
 );
 
 /** C0–C1, D0–D3; /6 is an alias of /4 that processors execute (AMD APM vol. 3, table A-6). */
-const SHIFTS = ["rol", "ror", "rcl", "rcr", "shl", "shr", "sal", "sar"].flatMap((name, index) => [
+const SHIFTS = ["rol", "ror", "rcl", "rcr", "shl", "shr", "shl", "sar"].flatMap((name, index) => [
   `c0 /${index} ${name} Eb,Ib`,
   `c1 /${index} ${name} Ev,Ib`,
   `d0 /${index} ${name} Eb,1`,
@@ -72,7 +72,7 @@ export const ONE_BYTE_OPCODES: readonly string[] = [
   "8b mov Gv,Ev",
   "8c /012345 mov Mw/Rv,Sw",
   "8d lea Gv,M",
-  "8e /02345 mov Sw,Mw/Rv",
+  "8e /02345 mov Sw,Ew",
   "8f /0 pop Ev d64",
   "90+ xchg Zv,rAX",
   "90 b0 nop -",
@@ -179,12 +179,12 @@ export const TWO_BYTE_OPCODES: readonly string[] = [
   "0f02 lar Gv,Mw/Rv protected",
   "0f03 lsl Gv,Mw/Rv protected",
   "0f0b ud2 -",
-  "0f0d /0234567 prefetch Mc prefetchw",
-  "0f0d /1 prefetchw Mc prefetchw",
-  "0f18 mem /0 prefetchnta Mc",
-  "0f18 mem /1 prefetcht0 Mc",
-  "0f18 mem /2 prefetcht1 Mc",
-  "0f18 mem /3 prefetcht2 Mc",
+  "0f0d /0234567 prefetch Mb prefetchw",
+  "0f0d /1 prefetchw Mb prefetchw",
+  "0f18 mem /0 prefetchnta Mb",
+  "0f18 mem /1 prefetcht0 Mb",
+  "0f18 mem /2 prefetcht1 Mb",
+  "0f18 mem /3 prefetcht2 Mb",
   // Reserved hints: no operation, but the ModRM byte belongs to them (Intel SDM vol. 2, "NOP").
   "0f18 nop Ev",
   "0f19 nop Ev",
@@ -197,7 +197,7 @@ export const TWO_BYTE_OPCODES: readonly string[] = [
   // CET's landing marks: no operation without CET.
   "0f1e f3 =fa endbr64 -",
   "0f1e f3 =fb endbr32 -",
-  "0f1e f3 reg /1 rdssp Ry cet",
+  "0f1e f3 reg /1 rdsspd/rdsspq Ry cet",
   ...expandConditions("0f40 cmov%cc Gv,Ev"),
   ...expandConditions("0f80 j%cc Jz branch"),
   ...expandConditions("0f90 set%cc Eb"),
@@ -215,10 +215,10 @@ export const TWO_BYTE_OPCODES: readonly string[] = [
   "0faf imul Gv,Ev",
   "0fb0 cmpxchg Eb,Gb lock",
   "0fb1 cmpxchg Ev,Gv lock",
-  "0fb2 lss Gv,Mp",
+  "0fb2 lss Gv,Mp far",
   "0fb3 btr Ev,Gv lock",
-  "0fb4 lfs Gv,Mp",
-  "0fb5 lgs Gv,Mp",
+  "0fb4 lfs Gv,Mp far",
+  "0fb5 lgs Gv,Mp far",
   "0fb6 movzx Gv,Eb",
   "0fb7 movzx Gv,Ew",
   "0fb8 f3 popcnt Gv,Ev popcnt",
@@ -243,7 +243,8 @@ export const TWO_BYTE_OPCODES: readonly string[] = [
   "0fc7 f3 /7 rdpid Rq only64 rdpid",
   "0fc7 f3 /7 rdpid Rd inv64 rdpid",
   "0fc8+ bswap Zv",
-  "0fff ud0 Gv,Ev",
+  // AMD processors refuse it without looking at a ModRM byte; Intel gives it one.
+  "0fff ud0 -",
   "0f38f0 nfx movbe Gv,Mv movbe",
   "0f38f1 nfx movbe Mv,Gv movbe",
   "0f38f0 f2 crc32 Gy,Eb sse42",

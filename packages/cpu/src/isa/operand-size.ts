@@ -9,7 +9,7 @@ export const SIZE_CLASSES = [
   "v",
   /** 64 with REX.W, otherwise 32; a 66 prefix plays no part. */
   "y",
-  /** 16 or 32 by mode and 66 prefix; REX.W plays no part. */
+  /** As `v`, with 32 in place of 64. */
   "z",
   /** As `v`, but 64 is the default in 64-bit mode and 32 cannot be had there (stack operations). */
   "d64",
@@ -50,7 +50,7 @@ export function operandSizeOf(
     case "y":
       return long && rexW ? 64 : 32;
     case "z":
-      return legacy;
+      return long && rexW ? 32 : legacy;
     case "d64":
       return long ? (prefix66 && !rexW ? 16 : 64) : legacy;
     case "branch":
