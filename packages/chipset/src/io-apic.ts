@@ -142,7 +142,7 @@ export class IoApic implements Snapshottable<IoApicState> {
     if (!(low & LEVEL) || low & (MASKED | REMOTE_IRR) || !(this.#lines & (1 << pin))) return;
     // Set first: the local APIC may end the interrupt inside `deliver`.
     this.#low[pin] = low | REMOTE_IRR;
-    if (!this.#deliver(pin)) this.#low[pin] = (this.#low[pin] as number) & ~REMOTE_IRR;
+    if (!this.#deliver(pin)) this.#low[pin] = low & ~REMOTE_IRR;
   }
 
   #deliver(pin: number): boolean {

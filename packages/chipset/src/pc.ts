@@ -11,6 +11,8 @@ import type { InterruptMessageSink } from "./interrupt-message.ts";
 import { IoApic } from "./io-apic.ts";
 import type { IoApicState } from "./io-apic.ts";
 import { pcPlatform } from "./pc-platform.ts";
+import { PciHost } from "./pci/host.ts";
+import type { PciHostState } from "./pci/host.ts";
 import { Pic } from "./pic-8259.ts";
 import type { PicState } from "./pic-8259.ts";
 import { Pit8254 } from "./pit-8254.ts";
@@ -55,7 +57,7 @@ export interface PcOptions {
   readonly onPanic?: (event: PanicEvent) => void;
 }
 
-/** The saved state of the whole board; PCI functions save themselves. */
+/** The saved state of the whole board, with the config spaces of PCI functions; the functions save what else they have. */
 export interface PcState {
   readonly version: 1;
   readonly pit: PitState;
@@ -64,6 +66,7 @@ export interface PcState {
   readonly pm: AcpiPmState;
   readonly keyboard: KeyboardControllerState;
   readonly uarts: readonly UartState[];
+  readonly pci: PciHostState;
   readonly pic: PicState;
   readonly ioApic: IoApicState;
 }
@@ -90,6 +93,7 @@ export class Pc implements Snapshottable<PcState> {
   readonly pm: AcpiPm;
   readonly keyboard: KeyboardController;
   readonly uarts: readonly Uart16550[];
+  readonly pci: PciHost;
   readonly #claims: Claim[] = [];
 
   /** @throws QZ_MEMORY_OVERLAP when something else has one of the board's addresses. */
@@ -113,7 +117,9 @@ export class Pc implements Snapshottable<PcState> {
       const interrupt = this.lines.isa((p.uarts[i] as { irq: number }).irq);
       return new Uart16550({ clock, interrupt, ...serial });
     });
-    const resetControl = new ResetControl(onReset);
+    const { lines, msi } = this;
+    const resetPort = new ResetControl(onReset).port;
+    this.pci = new PciHost({ ports, mmio, lines, msi, resetPort });
 
     const port = (base: number, length: number, name: string, handler: BusHandler) =>
       this.#claims.push(ports.claim(base, length, name, handler));
@@ -129,7 +135,6 @@ export class Pc implements Snapshottable<PcState> {
     port(p.acpi.pm1EventPort, p.acpi.pm1EventLength, "PM1a event", this.pm.eventPorts);
     port(p.acpi.pm1ControlPort, p.acpi.pm1ControlLength, "PM1a control", this.pm.controlPorts);
     port(p.acpi.pmTimerPort, p.acpi.pmTimerLength, "PM timer", this.pm.timerPorts);
-    port(p.acpi.resetPort, 1, "reset control", resetControl.port);
     this.uarts.forEach((uart, i) =>
       port((p.uarts[i] as { port: number }).port, 8, `ttyS${i}`, uart.ports),
     );
@@ -148,6 +153,7 @@ export class Pc implements Snapshottable<PcState> {
     this.pm.reset();
     this.keyboard.reset();
     for (const uart of this.uarts) uart.reset();
+    this.pci.reset();
     this.pic.reset();
     this.ioApic.reset();
   }
@@ -161,6 +167,7 @@ export class Pc implements Snapshottable<PcState> {
       pm: this.pm.save(),
       keyboard: this.keyboard.save(),
       uarts: this.uarts.map((uart) => uart.save()),
+      pci: this.pci.save(),
       pic: this.pic.save(),
       ioApic: this.ioApic.save(),
     };
@@ -176,6 +183,7 @@ export class Pc implements Snapshottable<PcState> {
       pm: object,
       keyboard: object,
       uarts: list(object, this.uarts.length),
+      pci: object,
       pic: object,
       ioApic: object,
     });
@@ -186,6 +194,7 @@ export class Pc implements Snapshottable<PcState> {
     this.pm.restore(state.pm);
     this.keyboard.restore(state.keyboard);
     this.uarts.forEach((uart, i) => uart.restore(state.uarts[i] as UartState));
+    this.pci.restore(state.pci);
     // Last: the chips above drove their lines.
     this.pic.restore(state.pic);
     this.ioApic.restore(state.ioApic);
@@ -193,6 +202,7 @@ export class Pc implements Snapshottable<PcState> {
 
   /** Gives all claimed addresses back. */
   release(): void {
+    this.pci.release();
     for (const claim of this.#claims.splice(0)) claim.release();
   }
 }

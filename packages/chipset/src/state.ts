@@ -68,10 +68,10 @@ export const record =
   };
 
 /** The layout of one chip's saved state: its version and fields. */
-export interface StateLayout<V extends number, Fields> {
+export interface StateLayout<V extends number, Content> {
   readonly version: V;
   /** Returns `state` checked. @throws QZ_CHIPSET_STATE when it is of another version or shape. */
-  check(state: unknown): Fields & { readonly version: V };
+  check(state: unknown): Content & { readonly version: V };
 }
 
 /** Describes a chip's saved state; `Saved<typeof layout>` is its type. */
