@@ -1,0 +1,413 @@
+import { VirtualClock } from "@queztl/memory";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { MockDriver, join, pattern, turn, until } from "../testing/driver.ts";
+import type { BlockBackend } from "./backend.ts";
+import { BlockFeature, RequestType } from "./config.ts";
+import { BlockDevice } from "./device.ts";
+import type { BlockDeviceOptions } from "./device.ts";
+import { MemoryFile } from "./memory-file.ts";
+import { RawDisk } from "./raw-disk.ts";
+
+const MIB = 1024 * 1024;
+
+/** A backend whose calls can be held up and made to fail, and that records them. */
+class ProbedDisk implements BlockBackend {
+  readonly capacity = MIB;
+  readOnly = false;
+  readonly log: string[] = [];
+  failing = false;
+  readonly bytes = new Uint8Array(MIB);
+  #gate: Promise<void> | undefined;
+  #open: () => void = () => {};
+
+  hold(): void {
+    this.#gate = new Promise((resolve) => (this.#open = resolve));
+  }
+  release(): void {
+    this.#gate = undefined;
+    this.#open();
+  }
+  async #pass(name: string): Promise<void> {
+    this.log.push(name);
+    await this.#gate;
+    if (this.failing) throw new Error("the host's disk is gone");
+  }
+  async read(offset: number, target: Uint8Array): Promise<void> {
+    await this.#pass(`read ${offset}+${target.length}`);
+    target.set(this.bytes.subarray(offset, offset + target.length));
+  }
+  async write(offset: number, source: Uint8Array): Promise<void> {
+    await this.#pass(`write ${offset}+${source.length}`);
+    this.bytes.set(source, offset);
+  }
+  flush(): Promise<void> {
+    return this.#pass("flush");
+  }
+  discard(offset: number, length: number): Promise<void> {
+    return this.#pass(`discard ${offset}+${length}`);
+  }
+  async writeZeroes(offset: number, length: number, unmap: boolean): Promise<void> {
+    await this.#pass(`zero ${offset}+${length}${unmap ? " unmap" : ""}`);
+    this.bytes.fill(0, offset, offset + length);
+  }
+  close(): Promise<void> {
+    return this.#pass("close");
+  }
+}
+
+function header(type: number, sector: number | bigint = 0): Uint8Array {
+  const bytes = new Uint8Array(16);
+  new DataView(bytes.buffer).setUint32(0, type, true);
+  new DataView(bytes.buffer).setBigUint64(8, BigInt(sector), true);
+  return bytes;
+}
+
+function range(sector: number, sectors: number, flags = 0): Uint8Array {
+  const bytes = new Uint8Array(16);
+  const view = new DataView(bytes.buffer);
+  view.setBigUint64(0, BigInt(sector), true);
+  view.setUint32(8, sectors, true);
+  view.setUint32(12, flags, true);
+  return bytes;
+}
+
+function started(options: Partial<BlockDeviceOptions> = {}, without?: bigint) {
+  const disk = new ProbedDisk();
+  const device = new BlockDevice({ backend: disk, ...options });
+  const driver = new MockDriver(device).start(without === undefined ? {} : { without });
+  const queue = driver.queue(0);
+  const request = async (...buffers: (Uint8Array | number)[]) => {
+    queue.send(...buffers);
+    const done = await queue.next();
+    return { ...done, status: done.data.at(-1) };
+  };
+  return { disk, device, driver, queue, request };
+}
+
+describe("reading and writing", () => {
+  it("writes then reads in any split → the bytes come back", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 0, max: 2000 }),
+        fc.integer({ min: 1, max: 40 }),
+        fc.integer({ min: 1, max: 20_000 }),
+        async (sector, sectors, split) => {
+          const { request } = started();
+          const data = pattern(sectors * 512, sector + 1);
+          const cut = Math.min(split, data.length - 1);
+          const wrote = await request(
+            header(RequestType.Out, sector),
+            data.subarray(0, cut),
+            data.subarray(cut),
+            1,
+          );
+          expect([wrote.status, wrote.written]).toEqual([0, 1]);
+          const read = await request(header(RequestType.In, sector), cut, data.length - cut, 1);
+          expect([read.status, read.written]).toEqual([0, data.length + 1]);
+          expect(Buffer.compare(read.data.subarray(0, -1), data)).toBe(0);
+        },
+      ),
+      { numRuns: 25 },
+    );
+  });
+
+  it("a header split over descriptors, the status in the data's buffer → served all the same", async () => {
+    const { request } = started();
+    const whole = header(RequestType.In, 1);
+    const read = await request(whole.subarray(0, 3), whole.subarray(3), 513);
+    expect([read.status, read.written]).toEqual([0, 513]);
+  });
+
+  it("a request larger than one piece → moved in pieces", async () => {
+    const backend = await RawDisk.open(new MemoryFile(4 * MIB));
+    const { request } = started({ backend });
+    const data = pattern(3 * MIB - 512);
+    expect((await request(header(RequestType.Out, 1), data, 1)).status).toBe(0);
+    const read = await request(header(RequestType.In, 1), data.length, 1);
+    expect(Buffer.compare(read.data.subarray(0, -1), data)).toBe(0);
+  });
+
+  it("slow requests → the vCPU is not held, and they end in any order", async () => {
+    const { disk, queue, request } = started();
+    disk.hold();
+    const slow = queue.send(header(RequestType.In, 0), 512, 1);
+    disk.release();
+    disk.hold();
+    expect(queue.poll()).toEqual([]);
+    disk.release();
+    expect((await queue.next()).head).toBe(slow);
+    expect((await request(header(RequestType.GetId), 20, 1)).status).toBe(0);
+  });
+
+  it("GET_ID → the serial number, padded with zeroes", async () => {
+    const { request } = started({ serial: "qz-disk-1" });
+    const { data } = await request(header(RequestType.GetId), 20, 1);
+    expect(new TextDecoder().decode(data.subarray(0, 20)).replaceAll("\0", "")).toBe("qz-disk-1");
+  });
+});
+
+describe("requests that make no sense", () => {
+  it.each([
+    ["a sector past the end", [header(RequestType.In, 2048), 512, 1], 1],
+    ["a range that leaves the disk", [header(RequestType.In, 2047), 1024, 1], 1],
+    ["a sector beyond 2^53", [header(RequestType.Out, 2n ** 63n), new Uint8Array(512), 1], 1],
+    ["half a sector", [header(RequestType.In, 0), 100, 1], 1],
+    ["an unknown type", [header(99), 1], 2],
+    ["a DISCARD of no range", [header(RequestType.Discard), 1], 1],
+    ["a DISCARD of half a range", [header(RequestType.Discard), new Uint8Array(8), 1], 1],
+    ["a DISCARD with a flag", [header(RequestType.Discard), range(0, 8, 1), 1], 2],
+    ["a DISCARD past the end", [header(RequestType.Discard), range(2040, 16), 1], 1],
+    [
+      "WRITE_ZEROES of too many ranges",
+      [header(RequestType.WriteZeroes), new Uint8Array(16 * 33), 1],
+      1,
+    ],
+  ])("%s → an error status, the device goes on", async (_, buffers, status) => {
+    const { driver, request } = started();
+    expect((await request(...buffers)).status).toBe(status);
+    expect(driver.needsReset).toBe(false);
+  });
+
+  it.each([
+    ["a short header", [new Uint8Array(8), 1]],
+    ["no status byte", [header(RequestType.Out), new Uint8Array(512)]],
+  ])("%s → DEVICE_NEEDS_RESET", (_, buffers) => {
+    const { driver, queue } = started();
+    queue.send(...buffers);
+    expect(driver.needsReset).toBe(true);
+    expect(driver.faults[0]).toMatchObject({ code: "QZ_VIRTIO_REQUEST" });
+  });
+
+  it("a backend that fails → an I/O error for the guest, the cause for the owner", async () => {
+    const errors: unknown[] = [];
+    const { disk, device, request } = started({ onError: (error) => errors.push(error) });
+    disk.failing = true;
+    expect((await request(header(RequestType.Out), new Uint8Array(512), 1)).status).toBe(1);
+    expect(errors).toHaveLength(1);
+    expect(device.counters.errors).toBe(1);
+  });
+});
+
+describe("durability", () => {
+  it("FLUSH → the backend's flush before the answer", async () => {
+    const { disk, queue } = started();
+    disk.hold();
+    queue.send(header(RequestType.Flush), 1);
+    await turn();
+    expect(queue.poll()).toEqual([]);
+    disk.release();
+    await queue.next();
+    expect(disk.log).toEqual(["flush"]);
+  });
+
+  it("FLUSH not negotiated → each write is flushed before its answer", async () => {
+    const { disk, request } = started({}, BlockFeature.Flush);
+    await request(header(RequestType.Out, 1), new Uint8Array(512), 1);
+    expect(disk.log).toEqual(["write 512+512", "flush"]);
+  });
+
+  it("the write cache turned off → flushed at once, and then after each write", async () => {
+    const { disk, driver, request } = started();
+    expect(driver.config(32, 1)).toBe(1);
+    driver.writeConfig(32, 1, 0);
+    await request(header(RequestType.Out, 1), new Uint8Array(512), 1);
+    expect(disk.log).toEqual(["flush", "write 512+512", "flush"]);
+  });
+});
+
+describe("DISCARD and WRITE_ZEROES", () => {
+  it("ranges → handed to the backend one by one", async () => {
+    const { disk, request } = started();
+    const ranges = join([range(8, 8), range(100, 4)]);
+    expect((await request(header(RequestType.Discard), ranges, 1)).status).toBe(0);
+    const zero = join([range(0, 1, 1), range(5, 2, 0)]);
+    expect((await request(header(RequestType.WriteZeroes), zero, 1)).status).toBe(0);
+    expect(disk.log).toEqual([
+      "discard 4096+4096",
+      "discard 51200+2048",
+      "zero 0+512 unmap",
+      "zero 2560+1024",
+    ]);
+  });
+});
+
+describe("a read-only disk", () => {
+  it("RO offered, writes of every kind → I/O error, the backend is not asked", async () => {
+    const disk = new ProbedDisk();
+    disk.readOnly = true;
+    const { driver, request } = started({ backend: disk });
+    expect(driver.offered & (BlockFeature.ReadOnly | BlockFeature.Discard)).toBe(
+      BlockFeature.ReadOnly,
+    );
+    for (const [type, data] of [
+      [RequestType.Out, new Uint8Array(512)],
+      [RequestType.Discard, range(0, 1)],
+      [RequestType.WriteZeroes, range(0, 1)],
+    ] as const)
+      expect((await request(header(type), data, 1)).status).toBe(1);
+    expect(disk.log).toEqual([]);
+  });
+});
+
+describe("limits", () => {
+  it("requests a second → the rest waits in the ring for guest time", async () => {
+    const clock = new VirtualClock();
+    const limits = { requests: { perSecond: 10, burst: 2 } };
+    const { device, queue } = started({ clock, limits });
+    for (let i = 0; i < 5; i++) queue.add(header(RequestType.In, i), 512, 1);
+    queue.notify();
+    expect(await queue.take(2)).toHaveLength(2);
+    await turn();
+    expect(queue.poll()).toEqual([]);
+    clock.advanceTo(1e9 * 0.11);
+    await queue.take(1);
+    await turn();
+    expect(queue.poll()).toEqual([]);
+    clock.advanceTo(2e9);
+    clock.advanceTo(4e9);
+    await queue.take(2);
+    expect(device.counters.throttled).toBeGreaterThan(0);
+  });
+
+  it("limits without a clock → QZ_VIRTIO_OPTIONS", () => {
+    expect(() => started({ limits: { bytes: { perSecond: 1 } } })).toThrow(/they need a clock/);
+  });
+});
+
+describe("reset, unplug, save", () => {
+  it("reset while a read is running → guest memory stays as it is", async () => {
+    const { disk, driver, queue } = started();
+    disk.bytes.fill(0xaa);
+    disk.hold();
+    queue.send(header(RequestType.In, 0), 4096, 1);
+    driver.write(0x70, 0);
+    const before = driver.memory.readBytes(0, driver.memory.ramBytes);
+    disk.release();
+    await driver.transport.control.device.settled?.();
+    expect(Buffer.compare(driver.memory.readBytes(0, driver.memory.ramBytes), before)).toBe(0);
+  });
+
+  it("a new driver while the old one's write is running → its requests wait for it", async () => {
+    const { disk, driver, queue } = started();
+    disk.hold();
+    queue.send(header(RequestType.Out, 0), pattern(512), 1);
+    driver.start();
+    driver.queue(0).send(header(RequestType.In, 0), 512, 1);
+    await turn();
+    expect(disk.log).toEqual(["write 0+512"]);
+    disk.release();
+    const read = await driver.queue(0).next();
+    expect(Buffer.compare(read.data.subarray(0, 512), pattern(512))).toBe(0);
+  });
+
+  it("closed → waits for running I/O, then closes the backend", async () => {
+    const { disk, driver, queue } = started();
+    disk.hold();
+    queue.send(header(RequestType.Out, 0), pattern(512), 1);
+    const closed = driver.transport.control.close();
+    await turn();
+    expect(disk.log).toEqual(["write 0+512"]);
+    disk.release();
+    await closed;
+    expect(disk.log.at(-1)).toBe("close");
+  });
+
+  it("saved while requests are in flight → the restored device does them again", async () => {
+    const first = started();
+    first.disk.hold();
+    for (let i = 0; i < 4; i++)
+      first.queue.send(header(RequestType.Out, i), pattern(512, i + 1), 1);
+    const state = structuredClone(first.driver.transport.save());
+    expect(state.control.queues[0]?.progress?.inFlight).toHaveLength(4);
+
+    const disk = new ProbedDisk();
+    const second = new MockDriver(new BlockDevice({ backend: disk }), first.driver.memory);
+    second.transport.restore(state);
+    second.transport.control.resume();
+    await first.queue.take(4);
+    for (let i = 0; i < 4; i++)
+      expect(Buffer.compare(disk.bytes.subarray(512 * i, 512 * i + 512), pattern(512, i + 1))).toBe(
+        0,
+      );
+  });
+
+  it("paused → running requests end first, new ones wait", async () => {
+    const { disk, driver, queue } = started();
+    disk.hold();
+    queue.send(header(RequestType.Out, 0), pattern(512), 1);
+    let paused = false;
+    const pausing = driver.transport.control.pause().then(() => (paused = true));
+    await turn();
+    expect(paused).toBe(false);
+    disk.release();
+    await pausing;
+    expect(queue.poll()).toHaveLength(1);
+    queue.send(header(RequestType.In, 0), 512, 1);
+    await turn();
+    expect(driver.transport.save().control.queues[0]?.progress?.inFlight).toEqual([]);
+    driver.transport.control.resume();
+    await queue.next();
+  });
+
+  it("a disk of another size → QZ_VIRTIO_STATE", async () => {
+    const { driver } = started();
+    const other = await RawDisk.open(new MemoryFile(2 * MIB));
+    const second = new MockDriver(new BlockDevice({ backend: other }));
+    expect(() => second.transport.restore(driver.transport.save())).toThrow(
+      expect.objectContaining({ code: "QZ_VIRTIO_STATE" }),
+    );
+  });
+});
+
+describe("a flooding guest", () => {
+  it("hundreds of large requests at once → at most some MiB are held, all are served", async () => {
+    let held = 0;
+    let most = 0;
+    const backend: BlockBackend = {
+      capacity: 64 * MIB,
+      readOnly: false,
+      read: async (_, target) => {
+        held += target.length;
+        most = Math.max(most, held);
+        await turn();
+        held -= target.length;
+      },
+      write: () => Promise.resolve(),
+      flush: () => Promise.resolve(),
+      discard: () => Promise.resolve(),
+      writeZeroes: () => Promise.resolve(),
+      close: () => Promise.resolve(),
+    };
+    const device = new BlockDevice({ backend });
+    const driver = new MockDriver(device);
+    driver.start({ size: 256 });
+    const queue = driver.queue(0);
+    // Each request reads 8 × 1 MiB into the same RAM.
+    const table = driver.pages.take(4096).address;
+    driver.memory.writeBytes(table + 2048, header(RequestType.In, 0));
+    for (let i = 0; i < 10; i++) {
+      const edge =
+        i === 0 ? { address: table + 2048, length: 16 } : { address: 0x400000, length: MIB };
+      const last = { address: table + 3072, length: 1 };
+      queue.writeDescriptor(table + 16 * i, {
+        ...(i === 9 ? last : edge),
+        flags: i === 0 ? 1 : i === 9 ? 2 : 3,
+        next: i + 1,
+      });
+    }
+    for (let i = 0; i < 200; i++) {
+      queue.writeDescriptor(queue.descriptors + 16 * i, {
+        address: table,
+        length: 160,
+        flags: 4,
+        next: 0,
+      });
+      queue.offer(i);
+    }
+    queue.notify();
+    await until(() => queue.inspectUsedIndex() === 200);
+    expect(most).toBeLessThanOrEqual(17 * MIB);
+    expect(device.counters.readBytes).toBe(200 * 8 * MIB);
+  });
+});

@@ -1,0 +1,111 @@
+import { close, constants, fdatasync, fstat, ftruncate, open, read, write } from "node:fs";
+import type { Stats } from "node:fs";
+import type { HostFile } from "../block/backend.ts";
+import { virtioError } from "../errors.ts";
+import { holePuncher } from "./punch-hole.ts";
+
+/** How a file of the host is opened. */
+export interface NodeFileOptions {
+  readonly readOnly?: boolean;
+  /** Makes the file when there is none; `size` is the size it gets then, sparse. */
+  readonly create?: { readonly size: number };
+}
+
+type Callback<T> = (error: Error | null, value?: T) => void;
+
+/**
+ * A file of the host for disks. Reads and writes run in Node's thread pool; `sync` is `fdatasync`, which also
+ * makes the size and the extents durable; holes are punched with `fallocate` on Linux where the optional package
+ * `koffi` is installed.
+ */
+export class NodeFile implements HostFile {
+  readonly name: string;
+  readonly readOnly: boolean;
+  #fd: number;
+
+  private constructor(name: string, fd: number, readOnly: boolean) {
+    this.name = name;
+    this.#fd = fd;
+    this.readOnly = readOnly;
+  }
+
+  /** @throws QZ_VIRTIO_DISK_IO when the host cannot open or make it. */
+  static async open(path: string, options: NodeFileOptions = {}): Promise<NodeFile> {
+    const readOnly = options.readOnly === true;
+    const flags = readOnly
+      ? constants.O_RDONLY
+      : constants.O_RDWR | (options.create ? constants.O_CREAT : 0);
+    const fd = await called<number>(path, "open the file", (done) =>
+      open(path, flags, 0o600, done),
+    );
+    const file = new NodeFile(path, fd, readOnly);
+    if (options.create && (await file.size()) === 0) await file.resize(options.create.size);
+    return file;
+  }
+
+  async size(): Promise<number> {
+    const stats = await this.#call<Stats>("read the file's size", (done) => fstat(this.#fd, done));
+    return stats.size;
+  }
+
+  async read(offset: number, target: Uint8Array): Promise<void> {
+    for (let done = 0; done < target.length;) {
+      const count = await this.#call<number>("read", (callback) =>
+        read(this.#fd, target, done, target.length - done, offset + done, callback),
+      );
+      if (count === 0) {
+        target.fill(0, done);
+        return;
+      }
+      done += count;
+    }
+  }
+
+  async write(offset: number, source: Uint8Array): Promise<void> {
+    for (let done = 0; done < source.length;) {
+      done += await this.#call<number>("write", (callback) =>
+        write(this.#fd, source, done, source.length - done, offset + done, callback),
+      );
+    }
+  }
+
+  async sync(): Promise<void> {
+    await this.#call("sync", (done) => fdatasync(this.#fd, done));
+  }
+
+  async resize(size: number): Promise<void> {
+    await this.#call("resize the file", (done) => ftruncate(this.#fd, size, done));
+  }
+
+  async punchHole(offset: number, length: number): Promise<boolean> {
+    if (length === 0) return true;
+    // A hole ends at the file's end: past it there is nothing to give back.
+    const punch = await holePuncher();
+    return punch === undefined ? false : punch(this.#fd, offset, length);
+  }
+
+  async close(): Promise<void> {
+    if (this.#fd < 0) return;
+    const fd = this.#fd;
+    this.#fd = -1;
+    await called(this.name, "close the file", (done) => close(fd, done));
+  }
+
+  #call<T>(operation: string, start: (done: Callback<T>) => void): Promise<T> {
+    if (this.#fd < 0) return Promise.reject(virtioError("QZ_VIRTIO_CLOSED", { what: this.name }));
+    return called(this.name, operation, start);
+  }
+}
+
+function called<T>(
+  what: string,
+  operation: string,
+  start: (done: Callback<T>) => void,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    start((error, value) => {
+      if (error) reject(virtioError("QZ_VIRTIO_DISK_IO", { what, operation }, { cause: error }));
+      else resolve(value as T);
+    });
+  });
+}

@@ -1,0 +1,2 @@
+export { NodeFile } from "./host-file.ts";
+export type { NodeFileOptions } from "./host-file.ts";

@@ -1,0 +1,18 @@
+import type { QueueRegisters } from "./control.ts";
+
+/** The 64-bit addresses of a queue, in the order both transports lay them out. */
+export const QUEUE_ADDRESSES = ["descriptors", "driverRing", "deviceRing"] as const;
+export type QueueAddress = (typeof QUEUE_ADDRESSES)[number];
+
+/** Sets the low or high 32 bits of a queue's address. */
+export function setAddressHalf(
+  queue: QueueRegisters,
+  name: QueueAddress,
+  half: 0 | 1,
+  value: number,
+): void {
+  queue[name][half] = value >>> 0;
+}
+
+/** Bits of the interrupt status register of both transports. */
+export const IsrBit = { Queue: 1, Config: 2 } as const;
