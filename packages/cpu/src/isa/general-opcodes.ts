@@ -186,7 +186,8 @@ export const TWO_BYTE_OPCODES: readonly string[] = [
   "0f18 mem /2 prefetcht1 Mb",
   "0f18 mem /3 prefetcht2 Mb",
   // Reserved hints: no operation, but the ModRM byte belongs to them (Intel SDM vol. 2, "NOP").
-  "0f18 nop Ev",
+  "0f18 reg /0123 nop Ev",
+  "0f18 /4567 nop Ev",
   "0f19 nop Ev",
   "0f1a nop Ev",
   "0f1b nop Ev",
