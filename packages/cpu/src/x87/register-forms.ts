@@ -4,15 +4,8 @@ import { F80, f80 } from "../float/format.ts";
 import { f80Remainder } from "../float/remainder.ts";
 import { Rounding } from "../float/status.ts";
 import type { FloatStatus } from "../float/status.ts";
-import {
-  f80ArcTangent,
-  f80Cosine,
-  f80Exponential,
-  f80LogarithmPlusOneTimes,
-  f80LogarithmTimes,
-  f80Sine,
-  f80Tangent,
-} from "../float/transcendental.ts";
+import { f80Exponential, f80LogarithmPlusOneTimes, f80LogarithmTimes } from "../float/logarithm.ts";
+import { f80ArcTangent, f80Cosine, f80Sine, f80Tangent } from "../float/trigonometric.ts";
 import { f80Round, f80SquareRoot } from "../float/x87.ts";
 import { CONDITION_CODES, Status } from "./registers.ts";
 import type { RegisterStack } from "./stack.ts";
@@ -217,7 +210,7 @@ function trigonometric(
 function trigonometricPair(
   stack: RegisterStack,
   first: (a: F80, status: FloatStatus) => F80 | undefined,
-  second: (a: F80, status: FloatStatus) => F80 | undefined,
+  second: (a: F80, status: FloatStatus, first: F80) => F80 | undefined,
 ): void {
   stack.begin();
   stack.registers.statusWord &= ~Status.c2;
@@ -231,7 +224,10 @@ function trigonometricPair(
   }
   const operand = stack.get(0);
   const value = first(operand, stack.float);
-  const other = second(operand, stack.float);
+  // C1 tells of the first result.
+  const { roundedUp } = stack.float;
+  const other = value && second(operand, stack.float, value);
+  stack.float.roundedUp = roundedUp;
   if (value === undefined || other === undefined) stack.registers.statusWord |= Status.c2;
   else if (!stack.suppressed) {
     stack.set(0, value);
@@ -240,9 +236,9 @@ function trigonometricPair(
   stack.end();
 }
 
-/** FPTAN pushes 1, or the NaN it returns. */
-function tangentCompanion(a: F80): F80 {
-  return (a.signExponent & 0x7fff) === 0x7fff ? a : ONE;
+/** FPTAN pushes 1, or the NaN that it returns. */
+function tangentCompanion(_operand: F80, _status: FloatStatus, tangent: F80): F80 {
+  return (tangent.signExponent & 0x7fff) === 0x7fff ? tangent : ONE;
 }
 
 /** FFREE, and FFREEP, which also pops. */
