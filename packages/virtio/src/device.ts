@@ -24,6 +24,8 @@ export interface DriverSession {
    * to the transport's `onFault`; it never reaches the caller.
    */
   run(work: () => void): void;
+  /** Runs `work` after the host's pending events had their turn. */
+  later(work: () => void): void;
 }
 
 /** Numbers that only grow, by name: what a device did since it was made. */

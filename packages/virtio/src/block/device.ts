@@ -15,8 +15,8 @@ import {
 } from "./config.ts";
 import { checkBlockState } from "./state.ts";
 import type { BlockState } from "./state.ts";
-import { TokenBucket } from "./token-bucket.ts";
-import type { RateLimit } from "./token-bucket.ts";
+import { TokenBucket } from "../token-bucket.ts";
+import type { RateLimit } from "../token-bucket.ts";
 
 const HEADER_BYTES = 16;
 const RANGE_BYTES = 16;

@@ -1,10 +1,11 @@
 import { isQueztlError } from "@queztl/errors";
 import type { GuestMemory } from "@queztl/memory";
 import { Feature } from "../device.ts";
-import type { DriverSession, VirtioDevice } from "../device.ts";
+import type { VirtioDevice } from "../device.ts";
 import { virtioError } from "../errors.ts";
 import { SplitQueue } from "../ring/split-queue.ts";
 import type { QueueProgress } from "../ring/split-queue.ts";
+import { Session } from "./session.ts";
 
 /** Bits of the device status field (virtio 1.2, 2.1). */
 export const Status = {
@@ -312,49 +313,6 @@ export class DeviceControl {
         deviceRing: [0, 0],
       });
     }
-  }
-}
-
-class Session implements DriverSession {
-  readonly features: bigint;
-  #queues: readonly (SplitQueue | undefined)[];
-  #onFault: (error: unknown) => void;
-  #alive = true;
-
-  constructor(
-    features: bigint,
-    queues: readonly (SplitQueue | undefined)[],
-    onFault: (error: unknown) => void,
-  ) {
-    this.features = features;
-    this.#queues = queues;
-    this.#onFault = onFault;
-  }
-
-  get alive(): boolean {
-    return this.#alive;
-  }
-
-  queue(index: number): SplitQueue | undefined {
-    return this.#queues[index];
-  }
-
-  run(work: () => void): void {
-    if (!this.#alive) return;
-    try {
-      work();
-    } catch (error) {
-      this.#onFault(error);
-    }
-  }
-
-  hold(held: boolean): void {
-    for (const queue of this.#queues) queue?.hold(held);
-  }
-
-  end(): void {
-    this.#alive = false;
-    for (const queue of this.#queues) queue?.close();
   }
 }
 

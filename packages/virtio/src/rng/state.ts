@@ -1,0 +1,4 @@
+/** The saved state of an entropy device: it keeps nothing. */
+export interface RngState {
+  readonly version: 1;
+}
