@@ -2,7 +2,7 @@ const NS = 1e9;
 
 /**
  * A crystal of `hz` cycles a second: converts spans of guest time to whole cycles and back without the
- * rounding of one big product (exact for spans of centuries).
+ * rounding of one big product (exact while nanoseconds are: 104 days).
  */
 export class Oscillator {
   readonly hz: number;

@@ -317,6 +317,7 @@ export class Pit8254 implements Snapshottable<PitState> {
     this.#interrupt = options.interrupt;
     const counter = (gate: boolean) => new Counter(options.clock, gate);
     this.#counters = [counter(true), counter(true), counter(false)];
+    this.#update();
   }
 
   /** Counter 2's gate, which port 0x61 drives. */
