@@ -7,31 +7,24 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { root } from "../workspace.ts";
-import { git, packagesWithoutChangeset } from "./missing.ts";
+import { comparisonBase, packagesWithoutChangeset } from "./missing.ts";
 
 const missing = packagesWithoutChangeset(root);
 for (const name of missing) {
   console.error(`${name}: changed since its last release, but no changeset names it`);
 }
 
-const base = ["origin/main", "main"].find(isCommit);
-const status = spawnSync(
-  process.execPath,
-  [join(root, "node_modules/@changesets/cli/bin.js"), "status", ...(base ? ["--since", base] : [])],
-  { cwd: root, stdio: "inherit" },
-);
-if (missing.length > 0 || status.status !== 0) {
+const base = comparisonBase(root);
+const changeset = join(root, "node_modules/@changesets/cli/bin.js");
+const announced =
+  base === undefined ||
+  spawnSync(process.execPath, [changeset, "status", "--since", base], {
+    cwd: root,
+    stdio: "inherit",
+  }).status === 0;
+if (missing.length > 0 || !announced) {
   console.error("Run `pnpm changeset`, commit the file that it writes, and try again.");
   process.exitCode = 1;
 } else {
-  console.log(`Every change is announced${base ? ` (compared with ${base})` : ""}.`);
-}
-
-function isCommit(name: string): boolean {
-  try {
-    git(root, "rev-parse", "--verify", "--quiet", `${name}^{commit}`);
-    return true;
-  } catch {
-    return false;
-  }
+  console.log(`Every change is announced${base ? ` (compared with ${base.slice(0, 12)})` : ""}.`);
 }

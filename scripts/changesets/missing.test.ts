@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { git, packagesWithoutChangeset } from "./missing.ts";
+import { comparisonBase, git, packagesWithoutChangeset } from "./missing.ts";
 
 let root: string;
 beforeEach(() => {
@@ -57,4 +57,25 @@ test("released, then only tests changed → nothing; then source changed → mis
   expect(packagesWithoutChangeset(root)).toEqual(["@queztl/memory"]);
   commit();
   expect(packagesWithoutChangeset(root)).toEqual(["@queztl/memory"]);
+});
+
+test("the base → the base branch, until a release was made after it, nothing while one is made", () => {
+  commit();
+  git(root, "switch", "--quiet", "--create", "topic");
+  write("packages/memory/src/index.ts", "export const one = 2;\n");
+  commit();
+  expect(comparisonBase(root)).toBe("main");
+  write("packages/memory/CHANGELOG.md", "# 0.1.0\n");
+  expect(comparisonBase(root)).toBeUndefined();
+  commit();
+  const release = git(root, "rev-parse", "HEAD").trim();
+  write("packages/memory/src/index.ts", "export const one = 3;\n");
+  commit();
+  expect(comparisonBase(root)).toBe(release);
+});
+
+test("a repository without the base branch → no base", () => {
+  git(root, "switch", "--quiet", "--create", "other");
+  commit();
+  expect(comparisonBase(root)).toBeUndefined();
 });

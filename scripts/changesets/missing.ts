@@ -36,6 +36,31 @@ function changedSinceRelease(root: string, { directory, folder }: WorkspacePacka
   return git(root, "diff", "--name-only", release, "--", ...shipped, ...unshipped) !== "";
 }
 
+/**
+ * What the changesets of this checkout are compared with: the base branch, or the release that was
+ * made since, which has used its changesets up. Undefined where there is nothing to compare: no base
+ * branch, or a release that is made just now and not committed.
+ */
+export function comparisonBase(root: string): string | undefined {
+  const changelogs = ":(glob)**/CHANGELOG.md";
+  if (git(root, "status", "--porcelain", "--", changelogs) !== "") return undefined;
+  const branch = ["origin/main", "main"].find((name) =>
+    succeeds(root, "rev-parse", "--verify", name),
+  );
+  if (branch === undefined) return undefined;
+  const release = git(root, "log", "-1", "--format=%H", `${branch}..HEAD`, "--", changelogs).trim();
+  return release === "" ? branch : release;
+}
+
+function succeeds(root: string, ...command: string[]): boolean {
+  try {
+    git(root, ...command);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Runs git in `root`; returns what it printed. Throws where git fails. */
 export function git(root: string, ...command: string[]): string {
   return execFileSync("git", command, {
