@@ -2,8 +2,6 @@
  * What `npm start` runs until the server exists: every package that has content so far, each shown
  * by the example of its own README, executed now.
  */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { readmeExample, runExample } from "./readme-example.ts";
 import { hasContent, publicPackages } from "./workspace.ts";
 
@@ -12,10 +10,7 @@ console.log(
   "These packages work today; each line below is printed by its README's example, now.\n",
 );
 
-const ready = publicPackages().filter(
-  (each) => hasContent(each) && existsSync(join(each.directory, "README.md")),
-);
-for (const each of ready) {
+for (const each of publicPackages().filter(hasContent)) {
   const example = readmeExample(each);
   if (example === undefined) continue;
   console.log(each.manifest.name);

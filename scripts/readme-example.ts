@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { WorkspacePackage } from "./workspace.ts";
@@ -13,7 +13,9 @@ export interface ReadmeExample {
 
 /** The example of a package's README; undefined where it has none. */
 export function readmeExample({ directory }: WorkspacePackage): ReadmeExample | undefined {
-  const readme = readFileSync(join(directory, "README.md"), "utf8");
+  const path = join(directory, "README.md");
+  if (!existsSync(path)) return undefined;
+  const readme = readFileSync(path, "utf8");
   const code = /^```ts\n(.*?)^```$/ms.exec(readme)?.[1];
   if (code === undefined) return undefined;
   return { code, promised: [...code.matchAll(/\/\/ → (.*)$/gm)].map((match) => String(match[1])) };

@@ -1,8 +1,12 @@
-import { existsSync, globSync, readFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { readmeExample, runExample } from "../readme-example.ts";
-import { hasContent, publicPackages } from "../workspace.ts";
+import { hasContent, publicPackages, root } from "../workspace.ts";
+
+const run = promisify(execFile);
 
 for (const each of publicPackages()) {
   const { directory, folder } = each;
@@ -31,6 +35,30 @@ for (const each of publicPackages()) {
     });
   });
 }
+
+test("the first examples of all READMEs → type-check together", { timeout: 60_000 }, async () => {
+  const written: string[] = [];
+  const project = join(root, ".readme-examples.json");
+  try {
+    for (const each of publicPackages().filter(hasContent)) {
+      // Beside package.json, so that the package finds itself by name.
+      const path = join(each.directory, ".readme-example.ts");
+      writeFileSync(path, readmeExample(each)?.code ?? "export {};");
+      written.push(path);
+    }
+    const compilerOptions = { rootDir: ".", noEmit: true };
+    const config = { extends: "./tsconfig.base.json", compilerOptions, files: written };
+    writeFileSync(project, JSON.stringify(config));
+    const tsc = join(root, "node_modules/typescript/bin/tsc");
+    const found = await run(process.execPath, [tsc, "-p", project], { cwd: root }).then(
+      () => "",
+      (failure: { stdout: string }) => failure.stdout,
+    );
+    expect(found).toBe("");
+  } finally {
+    for (const path of [...written, project]) rmSync(path, { force: true });
+  }
+});
 
 function codesDefinedIn(path: string): string[] {
   if (!existsSync(path)) return [];

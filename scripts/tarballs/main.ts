@@ -58,11 +58,19 @@ function contentIsRight(tarball: string): boolean {
     encoding: "utf8",
   });
   const unresolved = /"(workspace|catalog|link|file):/.exec(manifest.stdout);
+  // tsc leaves the output of deleted sources behind.
+  const stale = listed
+    .filter((path) => path.startsWith("package/dist/") && path.endsWith(".js"))
+    .filter((path) => {
+      const source = path.replace("/dist/", "/src/").replace(/\.js$/, ".ts");
+      return !listed.includes(source) && !listed.includes(`${source}x`);
+    });
+  for (const path of stale) console.error(`${tarball}: ${path} has no source; delete dist, build`);
   for (const path of absent) console.error(`${tarball}: ${path} is missing`);
   for (const path of tests) console.error(`${tarball}: ${path} does not belong in it`);
   if (unresolved !== null)
     console.error(`${tarball}: package.json has a ${unresolved[1]}: version`);
-  const right = absent.length + tests.length === 0 && unresolved === null;
+  const right = absent.length + tests.length + stale.length === 0 && unresolved === null;
   const size = readFileSync(tarball).length / 1024;
   if (right) console.log(`${tarball.slice(root.length + 1)}: ${size.toFixed(1)} KiB`);
   return right;
