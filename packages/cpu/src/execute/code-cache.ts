@@ -1,0 +1,275 @@
+import { PAGE_BYTES, PageAttribute } from "@queztl/memory";
+import type { GuestMemory } from "@queztl/memory";
+import { Decoder } from "../decode/decoder.ts";
+import { INVALID, TOO_LONG, TRUNCATED } from "../decode/instruction.ts";
+import { Handler } from "../interpreter/handlers.ts";
+import { OPCODES } from "../isa/opcodes.ts";
+import { JUMP_BYTES, JUMP_ENTRIES } from "../state/layout.ts";
+import { Record } from "../state/record.ts";
+import { Lowering, PseudoEntry } from "./lower.ts";
+import type { UnitState } from "./lower.ts";
+
+/** What decides how bytes are decoded: code decoded under one mode is never run under another. */
+export interface CodeMode {
+  readonly mode: 16 | 32 | 64;
+  /** CS has base 0 and no limit: the jump table may be used and branches inside a page linked. */
+  readonly flat: boolean;
+  readonly units: UnitState;
+  /** Offset of the mode's jump table in the WebAssembly memory. */
+  readonly jumps: number;
+  /** Records by the offset of the instruction's first byte. */
+  readonly records: Map<number, number>;
+  /** Instructions that cross into another page: the other page's offset, by the first byte's. */
+  readonly straddles: Map<number, { second: number; record: number }>;
+}
+
+/** A run of records decoded together. */
+interface Block {
+  readonly mode: CodeMode;
+  readonly offset: number;
+  readonly start: number;
+  readonly end: number;
+  /** The 128-byte pieces of the page that its instructions lie in, as bits. */
+  readonly pieces: number;
+}
+
+interface CodePage {
+  pieces: number;
+  blocks: Block[];
+}
+
+/** After these nothing follows on; the block ends. */
+const TERMINATORS = new Set(
+  "jmp ret retf iret call jmp-far call-far int int3 syscall sysret sysretd sysenter sysexit hlt ud2".split(
+    " ",
+  ),
+);
+const ENDS_BLOCK = new Uint8Array(OPCODES.length);
+OPCODES.forEach(({ id, mnemonic }) => (ENDS_BLOCK[id] = TERMINATORS.has(mnemonic) ? 1 : 0));
+
+const MOST_INSTRUCTIONS = 64;
+/** Room for a whole block: two records an instruction and a last one. */
+const BLOCK_BYTES = (2 * MOST_INSTRUCTIONS + 1) * Record.Length;
+const PIECE_SHIFT = 7;
+const MOST_MODES = 12;
+
+/**
+ * Decoded instructions, by the guest-physical place of their bytes. Writes to a page that holds decoded code
+ * are noticed through `PageAttribute.Code`; only the blocks on the written 128 bytes are dropped.
+ */
+export class CodeCache {
+  readonly #memory: GuestMemory;
+  readonly #view: DataView;
+  readonly #lowering: Lowering;
+  readonly #decoder: Decoder;
+  readonly #arena: number;
+  readonly #arenaEnd: number;
+  #next: number;
+  #generation = 0;
+  readonly #pages = new Map<number, CodePage>();
+  readonly #modes = new Map<string, CodeMode>();
+  readonly #emptyJumps: number;
+
+  /** @param bytes how much of the arena the records may take. */
+  constructor(memory: GuestMemory, lowering: Lowering, decoder: Decoder, bytes: number) {
+    this.#memory = memory;
+    this.#view = memory.view;
+    this.#lowering = lowering;
+    this.#decoder = decoder;
+    this.#arena = this.#next = memory.allocate(bytes);
+    this.#arenaEnd = this.#arena + bytes;
+    this.#emptyJumps = memory.allocate(JUMP_BYTES);
+    memory.onCodeWrite((offset, length) => this.invalidate(offset, length));
+  }
+
+  /** Grows with each time that all records were dropped: links made before are void. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** The mode object for these properties; the same one each time. */
+  mode(mode: 16 | 32 | 64, flat: boolean, units: UnitState): CodeMode {
+    const key = `${mode} ${flat} ${units.x87} ${units.mmx} ${units.sse}`;
+    const known = this.#modes.get(key);
+    if (known !== undefined) return known;
+    // A guest could go through many combinations; those beyond the first few do without a jump table.
+    const table = flat && this.#modes.size < MOST_MODES;
+    const made: CodeMode = {
+      mode,
+      flat,
+      units,
+      jumps: table ? this.#memory.allocate(JUMP_BYTES) : this.#emptyJumps,
+      records: new Map(),
+      straddles: new Map(),
+    };
+    this.#modes.set(key, made);
+    return made;
+  }
+
+  /** The record of the instruction at an offset of the WebAssembly memory, decoded now if need be. */
+  find(mode: CodeMode, offset: number): number {
+    const record = mode.records.get(offset) ?? this.#decode(mode, offset);
+    if (mode.jumps !== this.#emptyJumps) {
+      const slot = mode.jumps + ((offset ^ (offset >>> 13)) & (JUMP_ENTRIES - 1)) * 8;
+      this.#view.setUint32(slot, offset, true);
+      this.#view.setUint32(slot + 4, record, true);
+    }
+    return record;
+  }
+
+  /**
+   * The record of an instruction whose bytes begin at `offset` and end in the page at `second`.
+   * @param bytes the instruction's bytes, joined.
+   */
+  straddling(mode: CodeMode, offset: number, second: number, bytes: Uint8Array): number {
+    const known = mode.straddles.get(offset);
+    if (known?.second === second && this.#view.getUint16(known.record, true) !== Handler.Stale) {
+      return known.record;
+    }
+    this.#reserve();
+    const start = this.#next;
+    const inPage = offset & (PAGE_BYTES - 1);
+    const instruction = this.#decoder.instruction;
+    const entry = this.#decoder.decode(bytes, 0, bytes.length, mode.mode);
+    let at = start;
+    if (entry === INVALID || entry === TRUNCATED) {
+      at = this.#lowering.pseudo(PseudoEntry.InvalidOpcode, at, inPage, 1);
+    } else if (entry === TOO_LONG) {
+      at = this.#lowering.pseudo(PseudoEntry.TooLong, at, inPage, 15);
+    } else {
+      at = this.#lowering.lower(instruction, at, inPage, false, mode.units);
+      at = this.#lowering.continue(at, inPage + instruction.length);
+    }
+    this.#next = at;
+    mode.straddles.set(offset, { second, record: start });
+    const block = { mode, offset: -1, start, end: at };
+    this.#enter(offset - inPage, { ...block, pieces: piecesOf(inPage, PAGE_BYTES - inPage) });
+    this.#enter(second, { ...block, pieces: piecesOf(0, 15) });
+    return start;
+  }
+
+  /** Drops what was decoded from bytes that are about to be written. */
+  invalidate(offset: number, length: number): void {
+    const page = this.#pageOf(offset);
+    const code = this.#pages.get(page);
+    if (code === undefined) return;
+    const written = piecesOf(offset - page, length);
+    if ((code.pieces & written) === 0) return;
+    const kept: Block[] = [];
+    let pieces = 0;
+    for (const block of code.blocks) {
+      if ((block.pieces & written) === 0) {
+        kept.push(block);
+        pieces |= block.pieces;
+        continue;
+      }
+      for (let at = block.start; at < block.end; at += Record.Length) {
+        this.#view.setUint16(at + Record.Handler, Handler.Stale, true);
+      }
+      if (block.mode.records.get(block.offset) === block.start) {
+        block.mode.records.delete(block.offset);
+      }
+    }
+    code.blocks = kept;
+    code.pieces = pieces;
+    if (kept.length === 0) {
+      this.#pages.delete(page);
+      this.#setCodeAttribute(page, false);
+    }
+  }
+
+  /** Drops everything. */
+  flush(): void {
+    this.#generation++;
+    this.#next = this.#arena;
+    for (const page of this.#pages.keys()) this.#setCodeAttribute(page, false);
+    this.#pages.clear();
+    for (const mode of this.#modes.values()) {
+      mode.records.clear();
+      mode.straddles.clear();
+      if (mode.jumps !== this.#emptyJumps) {
+        this.#memory.bytes.fill(0, mode.jumps, mode.jumps + JUMP_BYTES);
+      }
+    }
+  }
+
+  #decode(mode: CodeMode, offset: number): number {
+    this.#reserve();
+    const lowering = this.#lowering;
+    const decoder = this.#decoder;
+    const page = this.#pageOf(offset);
+    const limit = page + PAGE_BYTES;
+    const start = this.#next;
+    const instruction = decoder.instruction;
+    let at = start;
+    let from = offset;
+    for (let count = 0; ; count++) {
+      if (from === limit || count === MOST_INSTRUCTIONS) {
+        at = lowering.continue(at, from - page);
+        break;
+      }
+      const entry = decoder.decode(this.#memory.bytes, from, limit, mode.mode);
+      if (entry === TRUNCATED) {
+        // Executed through the host, which joins the bytes of both pages.
+        at = lowering.pseudo(PseudoEntry.Straddle, at, from - page, 0);
+        this.#view.setUint16(at - Record.Length + Record.Handler, Handler.Stale, true);
+        from = limit;
+        break;
+      }
+      if (entry === INVALID || entry === TOO_LONG) {
+        const pseudo = entry === INVALID ? PseudoEntry.InvalidOpcode : PseudoEntry.TooLong;
+        at = lowering.pseudo(pseudo, at, from - page, instruction.length);
+        from = Math.min(limit, from + Math.max(1, instruction.length));
+        break;
+      }
+      at = lowering.lower(instruction, at, from - page, mode.flat, mode.units);
+      from += instruction.length;
+      if (ENDS_BLOCK[entry] !== 0) break;
+    }
+    // A block that ends in a jump still needs something behind it: helpers may go on with the next record.
+    at = lowering.continue(at, from - page);
+    this.#next = at;
+    const pieces = piecesOf(offset - page, from - offset);
+    this.#enter(page, { mode, offset, start, end: at, pieces });
+    mode.records.set(offset, start);
+    return start;
+  }
+
+  #enter(page: number, block: Block): void {
+    const code = this.#pages.get(page);
+    if (code === undefined) {
+      this.#pages.set(page, { pieces: block.pieces, blocks: [block] });
+      this.#setCodeAttribute(page, true);
+    } else {
+      code.blocks.push(block);
+      code.pieces |= block.pieces;
+    }
+  }
+
+  /** Makes room for one more block. */
+  #reserve(): void {
+    if (this.#next + BLOCK_BYTES > this.#arenaEnd) this.flush();
+  }
+
+  #pageOf(offset: number): number {
+    return offset - ((offset - this.#memory.ramOffset) % PAGE_BYTES);
+  }
+
+  #setCodeAttribute(page: number, holdsCode: boolean): void {
+    const index = (page - this.#memory.ramOffset) / PAGE_BYTES;
+    const attributes = this.#memory.pageAttributes;
+    const old = attributes[index] as number;
+    attributes[index] = holdsCode ? old | PageAttribute.Code : old & ~PageAttribute.Code;
+    if (holdsCode && old === 0) this.onProtect?.(page);
+  }
+
+  /** Called with the offset of a page that now holds code: permissions to write it directly must go. */
+  onProtect: ((pageOffset: number) => void) | undefined;
+}
+
+/** The 128-byte pieces that `length` bytes from an offset in a page touch, as bits. */
+function piecesOf(inPage: number, length: number): number {
+  const first = inPage >> PIECE_SHIFT;
+  const last = Math.min(31, (inPage + Math.max(1, length) - 1) >> PIECE_SHIFT);
+  return (0xffffffff >>> (31 - (last - first))) << first;
+}

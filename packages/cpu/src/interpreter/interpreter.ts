@@ -1,0 +1,398 @@
+import type { Shape } from "../semantics/context.ts";
+import { descriptions } from "../semantics/descriptions.ts";
+import { JUMP_ENTRIES, SegmentCheck, SegmentField, State, TlbEntry } from "../state/layout.ts";
+import { Record } from "../state/record.ts";
+import { HelperStatus, RunStatus } from "../state/status.ts";
+import { ModuleBuilder, call, i32, i64 } from "../wasm/index.ts";
+import type { Callee, FunctionBuilder, I32, I64, Label, Local } from "../wasm/index.ts";
+import { HandlerContext } from "./handler-context.ts";
+import type { Callees, Exits } from "./handler-context.ts";
+import { Handler } from "./handlers.ts";
+
+/** What the interpreter's module imports, under `env`; all integers are 32 bits. */
+export interface InterpreterHost {
+  translate(linearLow: number, linearHigh: number, request: number): number;
+  finishWrite(): void;
+  help(record: number): number;
+  link(record: number): number;
+  find(ripLow: number, ripHigh: number): number;
+  refresh(record: number): number;
+  segmentFault(field: number, offset: number, request: number): number;
+}
+
+/** The interpreter's code and which handler serves which shape. */
+export interface Interpreter {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Handler numbers by `Shape.key`. */
+  readonly handlers: ReadonlyMap<string, number>;
+}
+
+const GROUPS = ["main", "rare", "vector"] as const;
+
+/**
+ * Writes the interpreter: one function with a handler for each hot shape behind one `br_table`, and a
+ * function for each group of others. Its export `run(budget)` returns a `RunStatus`.
+ */
+export function buildInterpreter(shapes: readonly Shape[], memoryPages: number): Interpreter {
+  const module = new ModuleBuilder();
+  const imports = {
+    translate: module.importFunction("translate", ["i32", "i32", "i32"], ["i32"]),
+    finishWrite: module.importFunction("finishWrite", [], []),
+    help: module.importFunction("help", ["i32"], ["i32"]),
+    link: module.importFunction("link", ["i32"], ["i32"]),
+    find: module.importFunction("find", ["i32", "i32"], ["i32"]),
+    refresh: module.importFunction("refresh", ["i32"], ["i32"]),
+    segmentFault: module.importFunction("segmentFault", ["i32", "i32", "i32"], ["i32"]),
+  };
+  const state = module.importGlobal("state", "i32");
+  const segment = defineSegment(module, state, imports.segmentFault);
+  const callees: Callees = { ...imports, segment };
+
+  const groups = GROUPS.map((name) =>
+    shapes.filter(({ name: semantics }) => (descriptions[semantics]?.group ?? "main") === name),
+  );
+  const [main = [], ...others] = groups;
+  const handlers = new Map<string, number>();
+  let next: number = Handler.Count;
+  const bases = groups.map((group) => {
+    const base = next;
+    for (const shape of group) handlers.set(shape.key, next++);
+    return base;
+  });
+  const groupFunctions = others.map((group, i) => ({
+    base: bases[i + 1] as number,
+    callee: defineGroup(module, group, bases[i + 1] as number, state, callees),
+  }));
+  defineRun(module, main, groupFunctions, state, callees, imports);
+  return { bytes: module.encode(memoryPages), handlers };
+}
+
+/**
+ * `segment(field, offset, request)`: the linear address of an offset outside 64-bit mode. Segments that need
+ * only their limit compared are handled here, expand-down and faulting ones by the host.
+ */
+function defineSegment(module: ModuleBuilder, state: I32, slow: Callee): Callee {
+  return module.define({ parameters: ["i32", "i32", "i32"], results: ["i64"] }, (f) => {
+    const [field, offset, request] = f.parameters.map((local) => local.get) as [I32, I32, I32];
+    const at = f.let(i32.add(state, field));
+    const bytes = i32.and(request, i32.const(0xff));
+    const last = i64.add(i64.extend_i32_u(offset), i64.extend_i32_u(i32.sub(bytes, i32.const(1))));
+    const limit = i64.load32_u(at, State.Segments + SegmentField.Limit);
+    // Bit 8 of the request asks for writing: check bit 1, else bit 0.
+    const wanted = i32.shl(
+      i32.const(SegmentCheck.Read),
+      i32.and(i32.shr_u(request, i32.const(8)), i32.const(1)),
+    );
+    const checks = i32.load(at, State.Segments + SegmentField.Checks);
+    const denied = i32.eqz(i32.and(i32.eq(i32.and(checks, wanted), wanted), i64.le_u(last, limit)));
+    f.if(denied, () => {
+      f.if(call<"i32">(slow, field, offset, request), () => f.return(i64.const(-1)));
+    });
+    const base = i64.load(at, State.Segments + SegmentField.Base);
+    f.return(i64.and(i64.add(base, i64.extend_i32_u(offset)), i64.const(0xffffffffn)));
+  });
+}
+
+/** Nested blocks, one around the next: branching to label i continues with body i. */
+function dispatch(
+  f: FunctionBuilder,
+  index: I32,
+  bodies: readonly (() => void)[],
+  otherwise: () => void,
+): void {
+  const labels: Label[] = [];
+  const nest = (depth: number): void => {
+    if (depth <= bodies.length) {
+      f.block((label) => {
+        labels[depth] = label;
+        nest(depth + 1);
+      });
+      if (depth < bodies.length) (bodies[depth] as () => void)();
+      else otherwise();
+      return;
+    }
+    f.brTable(index, labels.slice(0, bodies.length), labels[bodies.length] as Label);
+  };
+  nest(0);
+}
+
+function defineGroup(
+  module: ModuleBuilder,
+  shapes: readonly Shape[],
+  base: number,
+  state: I32,
+  callees: Callees,
+): Callee {
+  return module.define({ parameters: ["i32", "i64"], results: ["i32"] }, (f) => {
+    const [record, address] = f.parameters as [Local<"i32">, Local<"i64">];
+    const leave = (status: number): void => f.return(i32.const(status));
+    const exits: Exits = {
+      next: () => leave(HelperStatus.Next),
+      fault: () => leave(HelperStatus.Fault),
+      again: () => leave(HelperStatus.Again),
+      jump: (rip) => {
+        f.store.i64(state, rip, State.Rip);
+        leave(HelperStatus.Jump);
+      },
+      branch: () => {
+        throw new Error("a near branch belongs in the main group");
+      },
+      help: () => {
+        f.store.i64(state, address.get, State.OperandAddress);
+        f.return(call<"i32">(callees.help, record.get));
+      },
+      beforeCall: () => undefined,
+    };
+    const place = { f, state, record: record.get, operandAddress: address };
+    const bodies = shapes.map((shape) => () => {
+      f.scope(() => {
+        const context = new HandlerContext(shape, place, callees, exits);
+        descriptions[shape.name]?.describe(context);
+      });
+      exits.next();
+    });
+    const index = i32.sub(i32.load16_u(record.get, Record.Handler), i32.const(base));
+    dispatch(f, index, bodies, () => f.unreachable());
+    f.unreachable();
+  });
+}
+
+interface Group {
+  readonly base: number;
+  readonly callee: Callee;
+}
+
+function defineRun(
+  module: ModuleBuilder,
+  shapes: readonly Shape[],
+  groups: readonly Group[],
+  stateGlobal: I32,
+  callees: Callees,
+  imports: { find: Callee; refresh: Callee },
+): void {
+  module.define(
+    { parameters: ["i32"], results: ["i32"] },
+    (f) => {
+      const left = f.parameters[0] as Local<"i32">;
+      const stateLocal = f.local("i32");
+      const record = f.local("i32");
+      const address = f.local("i64");
+      const rip = f.local("i64");
+      const status = f.local("i32");
+      f.set(stateLocal, stateGlobal);
+      const state = stateLocal.get;
+      f.set(rip, i64.load(state, State.Rip));
+
+      const saveLeft = (): void => f.store.i32(state, left.get, State.Remaining);
+      const here = (): I64 =>
+        i64.and(
+          i64.add(i64.load(state, State.RipPage), i64.load16_u(record.get, Record.Offset)),
+          i64.load(state, State.RipMask),
+        );
+      const uncount = (): void => f.set(left, i32.add(left.get, i32.const(1)));
+      /** Leaves with rip at the current record. */
+      const leaveHere = (code: number): void => {
+        saveLeft();
+        f.store.i64(state, here(), State.Rip);
+        f.return(i32.const(code));
+      };
+
+      f.loop((lookup) => {
+        lookUp(f, state, rip, record, imports.find, () => {
+          // The host has put rip and the fault in the state.
+          f.store.i32(state, left.get, State.Remaining);
+          f.return(i32.const(RunStatus.Fault));
+        });
+        f.loop((count) => {
+          f.set(left, i32.sub(left.get, i32.const(1)));
+          f.if(i32.lt_s(left.get, i32.const(0)), () => {
+            uncount();
+            leaveHere(RunStatus.Budget);
+          });
+          f.loop((again) => {
+            const exits: Exits = {
+              next: () => {
+                f.set(record, i32.add(record.get, i32.const(Record.Length)));
+                f.br(count);
+              },
+              fault: () => {
+                uncount();
+                leaveHere(RunStatus.Fault);
+              },
+              again: () => f.br(count),
+              jump: (target) => {
+                f.set(rip, target);
+                f.br(lookup);
+              },
+              branch: () => {
+                f.set(status, i32.load(record.get, Record.Link));
+                f.if(i32.eqz(status.get), () => {
+                  saveLeft();
+                  f.set(status, call<"i32">(callees.link, record.get));
+                });
+                f.set(record, status.get);
+                f.br(count);
+              },
+              help: () => {
+                saveLeft();
+                f.store.i64(state, address.get, State.OperandAddress);
+                f.set(status, call<"i32">(callees.help, record.get));
+                afterCall();
+              },
+              beforeCall: saveLeft,
+            };
+            const afterCall = (): void => {
+              f.if(i32.eqz(status.get), exits.next);
+              f.if(i32.eq(status.get, i32.const(HelperStatus.Fault)), exits.fault);
+              f.if(i32.eq(status.get, i32.const(HelperStatus.Again)), exits.again);
+              f.if(i32.eq(status.get, i32.const(HelperStatus.Jump)), () =>
+                exits.jump(i64.load(state, State.Rip)),
+              );
+              saveLeft();
+              f.return(status.get);
+            };
+            const continueWith = (set: () => void): void => {
+              set();
+              f.set(record, i32.add(record.get, i32.const(Record.Length)));
+              f.br(again);
+            };
+            const bodies: (() => void)[] = [];
+            bodies[Handler.Stale] = () => {
+              uncount();
+              saveLeft();
+              f.set(record, call<"i32">(imports.refresh, record.get));
+              f.if(i32.eqz(record.get), () => f.return(i32.const(RunStatus.Fault)));
+              f.br(count);
+            };
+            bodies[Handler.Continue] = () => {
+              uncount();
+              exits.jump(here());
+            };
+            bodies[Handler.Help] = () => exits.help();
+            addressBodies(f, state, record, address, callees.segment, continueWith, exits).forEach(
+              (body, handler) => (bodies[handler] = body),
+            );
+            const place = { f, state, record: record.get, operandAddress: address };
+            for (const shape of shapes) {
+              bodies.push(() => {
+                f.scope(() => {
+                  const context = new HandlerContext(shape, place, callees, exits);
+                  descriptions[shape.name]?.describe(context);
+                });
+                exits.next();
+              });
+            }
+            dispatch(f, i32.load16_u(record.get, Record.Handler), bodies, () => {
+              saveLeft();
+              const [rare, vector] = groups as [Group, Group];
+              const index = i32.load16_u(record.get, Record.Handler);
+              f.if(
+                i32.lt_u(index, i32.const(vector.base)),
+                () => f.set(status, call<"i32">(rare.callee, record.get, address.get)),
+                () => f.set(status, call<"i32">(vector.callee, record.get, address.get)),
+              );
+              afterCall();
+            });
+          });
+        });
+      });
+      f.unreachable();
+    },
+    "run",
+  );
+}
+
+/**
+ * Finds the record of the instruction at `rip` through the TLB (its page may be executed) and the jump table
+ * (its bytes were decoded), or asks the host.
+ */
+function lookUp(
+  f: FunctionBuilder,
+  state: I32,
+  rip: Local<"i64">,
+  record: Local<"i32">,
+  find: Callee,
+  failed: () => void,
+): void {
+  f.scope(() => {
+    const linear = f.let(i64.add(rip.get, i64.load(state, State.CodeBase)));
+    const entry = f.let(
+      i32.add(
+        i32.load(state, State.Tlb),
+        i32.and(i32.wrap_i64(i64.shr_u(linear, i64.const(7))), i32.const(0x1ffe0)),
+      ),
+    );
+    f.block((done) => {
+      const tag = i64.load(entry, TlbEntry.Execute);
+      f.if(i64.eq(tag, i64.and(linear, i64.const(-4096))), () => {
+        const host = f.let(i32.add(i32.wrap_i64(linear), i32.load(entry, TlbEntry.Addend)));
+        const slot = i32.and(
+          i32.xor(host, i32.shr_u(host, i32.const(13))),
+          i32.const(JUMP_ENTRIES - 1),
+        );
+        const jump = f.let(i32.add(i32.load(state, State.Jumps), i32.shl(slot, i32.const(3))));
+        f.if(i32.eq(i32.load(jump), host), () => {
+          f.set(record, i32.load(jump, 4));
+          const inPage = i64.and(linear, i64.const(4095));
+          f.store.i64(state, i64.sub(rip.get, inPage), State.RipPage);
+          f.br(done);
+        });
+      });
+      f.set(
+        record,
+        call<"i32">(find, i32.wrap_i64(rip.get), i32.wrap_i64(i64.shr_u(rip.get, i64.const(32)))),
+      );
+      f.if(i32.eqz(record.get), failed);
+    });
+  });
+}
+
+/** Bodies of the address handlers, by handler number. */
+function addressBodies(
+  f: FunctionBuilder,
+  state: I32,
+  record: Local<"i32">,
+  address: Local<"i64">,
+  segment: Callee,
+  continueWith: (set: () => void) => void,
+  exits: Exits,
+): Map<number, () => void> {
+  const r = record.get;
+  const displacement = i64.load32_s(r, Record.Displacement);
+  const register = (field: number): I64 =>
+    i64.load(i32.add(state, i32.load8_u(r, field)), State.Registers);
+  const base = register(Record.Base);
+  const index = i64.shl(register(Record.Index), i64.load8_u(r, Record.Scale));
+  const full = i64.add(i64.add(base, index), displacement);
+  const ripRelative = i64.add(i64.load(state, State.RipPage), displacement);
+  const segmentField = i32.load8_u(r, Record.Segment);
+  const segmentBase = i64.load(i32.add(state, segmentField), State.Segments);
+  const narrow = (value: I64): I64 => i64.and(value, i64.const(0xffffffffn));
+  const set = (value: I64) => () => continueWith(() => f.set(address, value));
+  const checked = (mask: bigint) => () => {
+    f.scope(() => {
+      exits.beforeCall();
+      const access = i32.load8_u(r, Record.Access);
+      const bytes = i32.add(i32.and(access, i32.const(0x7f)), i32.const(1));
+      const request = i32.or(bytes, i32.shl(i32.and(access, i32.const(0x80)), i32.const(1)));
+      const offset = i32.wrap_i64(i64.and(full, i64.const(mask)));
+      f.set(address, call<"i64">(segment, segmentField, offset, request));
+      f.if(i64.eq(address.get, i64.const(-1)), () => exits.fault());
+    });
+    continueWith(() => undefined);
+  };
+  return new Map([
+    [Handler.AddressBase, set(i64.add(base, displacement))],
+    [Handler.AddressIndex, set(full)],
+    [Handler.AddressRip, set(ripRelative)],
+    [Handler.AddressSegment, set(i64.add(full, segmentBase))],
+    [Handler.Address32, set(narrow(full))],
+    [Handler.Address32Segment, set(i64.add(narrow(full), segmentBase))],
+    [Handler.AddressRipSegment, set(i64.add(ripRelative, segmentBase))],
+    [Handler.AddressAbsolute, set(i64.add(i64.load(r, Record.Immediate), segmentBase))],
+    [Handler.AddressLegacy16, checked(0xffffn)],
+    [Handler.AddressLegacy32, checked(0xffffffffn)],
+    [Handler.Offset16, set(i64.and(full, i64.const(0xffff)))],
+    [Handler.AddressRip32, set(i64.add(narrow(ripRelative), segmentBase))],
+  ]);
+}

@@ -1,0 +1,170 @@
+import type { GuestMemory } from "@queztl/memory";
+import { TLB_BYTES, TLB_ENTRIES, TlbEntry } from "../state/layout.ts";
+
+/** Which accesses a translation serves; each has a table of its own, so that generated code checks nothing else. */
+export const TlbKind = {
+  /** CPL 3. */
+  User: 0,
+  /** CPL 0–2 while SMAP forbids touching user pages. */
+  SupervisorStrict: 1,
+  /** CPL 0–2 otherwise. */
+  Supervisor: 2,
+} as const;
+
+export type TlbKindValue = (typeof TlbKind)[keyof typeof TlbKind];
+
+const KINDS = 3;
+const WORDS = TlbEntry.Length >> 2;
+const FLAGS_WORD = (TlbEntry.Addend >> 2) + 1;
+const GLOBAL = 1;
+const LARGE = 2;
+const HUGE = 4;
+const INDEX_MASK = TLB_ENTRIES - 1;
+
+/** One translation to enter. Addresses are the page's; `linearHigh` and `linearLow` are the halves of the linear one. */
+export interface Translation {
+  linearLow: number;
+  linearHigh: number;
+  /** Offset of the page in the WebAssembly memory. */
+  offset: number;
+  read: boolean;
+  write: boolean;
+  execute: boolean;
+  global: boolean;
+  /** log2 of the page's size: 12, 21, 22 or 30. */
+  pageShift: number;
+}
+
+/**
+ * The soft TLB of one vCPU: three direct-mapped tables in the WebAssembly memory, which generated code probes.
+ * An entry is there only if the access needs nothing but the addition of an offset: MMIO, pages that watch
+ * writes, and pages whose dirty bit is not yet set have no tag.
+ */
+export class Tlb {
+  readonly #words: Int32Array<SharedArrayBuffer>;
+  readonly #tables: readonly number[];
+  readonly #filled: readonly Int32Array[];
+  readonly #counts = new Int32Array(KINDS);
+  #huge = false;
+
+  constructor(memory: GuestMemory) {
+    this.#words = new Int32Array(memory.bytes.buffer);
+    this.#tables = Array.from({ length: KINDS }, () => memory.allocate(TLB_BYTES, 4096));
+    this.#filled = Array.from({ length: KINDS }, () => new Int32Array(TLB_ENTRIES));
+    for (const table of this.#tables)
+      this.#words.fill(-1, table >> 2, (table >> 2) + TLB_ENTRIES * WORDS);
+  }
+
+  /** Offset of a kind's table in the WebAssembly memory, for `State.Tlb`. */
+  table(kind: TlbKindValue): number {
+    return this.#tables[kind] as number;
+  }
+
+  /** Enters a translation. */
+  fill(kind: TlbKindValue, t: Translation): void {
+    const index = (t.linearLow >>> 12) & INDEX_MASK;
+    const at = ((this.#tables[kind] as number) >> 2) + index * WORDS;
+    const words = this.#words;
+    // An entry whose addend slot is -1 has never been filled since the last flush.
+    if (words[at + FLAGS_WORD] === -1) {
+      const count = this.#counts[kind] as number;
+      (this.#filled[kind] as Int32Array)[count] = index;
+      this.#counts[kind] = count + 1;
+    }
+    const low = t.linearLow & ~0xfff;
+    this.#tag(at, t.read, low, t.linearHigh);
+    this.#tag(at + 2, t.write, low, t.linearHigh);
+    this.#tag(at + 4, t.execute, low, t.linearHigh);
+    words[at + 6] = (t.offset - low) | 0;
+    words[at + FLAGS_WORD] =
+      (t.global ? GLOBAL : 0) | (t.pageShift > 12 ? LARGE : 0) | (t.pageShift === 30 ? HUGE : 0);
+    if (t.pageShift === 30) this.#huge = true;
+  }
+
+  /**
+   * The offset in the WebAssembly memory of a linear address if its page is entered for this access
+   * (0 read, 1 write, 2 execute), else −1.
+   */
+  probe(kind: TlbKindValue, linearLow: number, linearHigh: number, access: 0 | 1 | 2): number {
+    const index = (linearLow >>> 12) & INDEX_MASK;
+    const at = ((this.#tables[kind] as number) >> 2) + index * WORDS;
+    const words = this.#words;
+    const tag = at + access * 2;
+    if (words[tag] !== (linearLow & ~0xfff) || words[tag + 1] !== linearHigh) return -1;
+    return ((words[at + 6] as number) + linearLow) >>> 0;
+  }
+
+  /** Drops every translation, or all but the global ones. */
+  flush(keepGlobal: boolean): void {
+    const words = this.#words;
+    for (let kind = 0; kind < KINDS; kind++) {
+      const filled = this.#filled[kind] as Int32Array;
+      const base = (this.#tables[kind] as number) >> 2;
+      const count = this.#counts[kind] as number;
+      let kept = 0;
+      for (let i = 0; i < count; i++) {
+        const index = filled[i] as number;
+        const at = base + index * WORDS;
+        if (keepGlobal && (words[at + FLAGS_WORD] as number) & GLOBAL) filled[kept++] = index;
+        else words.fill(-1, at, at + WORDS);
+      }
+      this.#counts[kind] = kept;
+    }
+    if (!keepGlobal) this.#huge = false;
+  }
+
+  /** Drops the translations of the page, of any size, that holds a linear address (INVLPG). */
+  flushPage(linearLow: number, linearHigh: number): void {
+    if (this.#huge) {
+      this.flush(false);
+      return;
+    }
+    const words = this.#words;
+    // A 4 MiB page covers 1024 entries, a 2 MiB page 512 of them: dropping the larger range is correct for both.
+    const first = (linearLow >>> 12) & INDEX_MASK & ~1023;
+    for (const table of this.#tables) {
+      const exact = (table >> 2) + ((linearLow >>> 12) & INDEX_MASK) * WORDS;
+      this.#forget(exact);
+      for (let index = first; index < first + 1024; index++) {
+        const at = (table >> 2) + index * WORDS;
+        const flags = words[at + FLAGS_WORD] as number;
+        if (flags !== -1 && flags & LARGE) this.#forget(at);
+      }
+    }
+  }
+
+  /** Drops every permission to write, and to write only: pages became protected. */
+  forbidWrites(): void {
+    for (let kind = 0; kind < KINDS; kind++) {
+      const filled = this.#filled[kind] as Int32Array;
+      for (let i = 0; i < (this.#counts[kind] as number); i++) {
+        const at = ((this.#tables[kind] as number) >> 2) + (filled[i] as number) * WORDS;
+        this.#words.fill(-1, at + 2, at + 4);
+      }
+    }
+  }
+
+  /** Drops permissions to write one page of RAM, by its offset in the WebAssembly memory. */
+  forbidPageWrites(pageOffset: number): void {
+    const words = this.#words;
+    for (let kind = 0; kind < KINDS; kind++) {
+      const filled = this.#filled[kind] as Int32Array;
+      for (let i = 0; i < (this.#counts[kind] as number); i++) {
+        const at = ((this.#tables[kind] as number) >> 2) + (filled[i] as number) * WORDS;
+        const low = words[at + 2] as number;
+        if (words[at + 3] === -1 && low === -1) continue;
+        if (((words[at + 6] as number) + low) >>> 0 === pageOffset) words.fill(-1, at + 2, at + 4);
+      }
+    }
+  }
+
+  #tag(at: number, allowed: boolean, low: number, high: number): void {
+    this.#words[at] = allowed ? low : -1;
+    this.#words[at + 1] = allowed ? high : -1;
+  }
+
+  /** Makes an entry match nothing; it stays in the list of filled ones. */
+  #forget(at: number): void {
+    this.#words.fill(-1, at, at + 6);
+  }
+}

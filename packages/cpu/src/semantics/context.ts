@@ -1,0 +1,144 @@
+import type { FunctionBuilder, I32, I64, Int, V128 } from "../wasm/index.ts";
+
+/** Integer widths of operands, in bits. */
+export type Width = 8 | 16 | 32 | 64;
+
+/** Where an operand of one shape of an instruction is. */
+export type OperandClass =
+  | "register"
+  | "memory"
+  | "immediate"
+  /** the target of a relative branch */
+  | "target"
+  | "segment"
+  | "control"
+  | "debug"
+  | "xmm"
+  | "mmx"
+  | "st";
+
+/** One operand of one shape of an instruction: the class and width are fixed, the rest is in the record. */
+export interface OperandShape {
+  readonly class: OperandClass;
+  /** In bits; 0 where the instruction decides itself. */
+  readonly bits: number;
+}
+
+/** Everything about an instruction that its description may depend on when code is generated. */
+export interface Shape {
+  /** Identifies the shape: shapes with equal keys share one handler. */
+  readonly key: string;
+  /** The name of its semantics. */
+  readonly name: string;
+  readonly operands: readonly OperandShape[];
+  /** Effective operand size in bits. */
+  readonly size: 16 | 32 | 64;
+  /** Condition code 0–15 of Jcc, SETcc and CMOVcc, otherwise −1. */
+  readonly condition: number;
+  /** 64-bit mode. Only instructions whose meaning differs have one shape for each. */
+  readonly long: boolean;
+  /** For relative branches: the target lies in the same page and may be linked to. */
+  readonly near: boolean;
+  /** Address size in bits, for string instructions and LOOP. */
+  readonly addressSize: 16 | 32 | 64;
+  /** The repeat prefix in effect, for string instructions. */
+  readonly repeat: "" | "rep" | "repne";
+}
+
+/**
+ * What an instruction is described against. The interpreter's implementation reads operands from the
+ * micro-op record at run time; the translator's has them as constants. A description calls these methods to
+ * emit code; it never emits a store to guest state before the last access that can fault.
+ *
+ * Integer values of up to 32 bits are i32 (the bits above the width are zero after `get`, and ignored by
+ * `set`), 64-bit ones i64.
+ */
+export interface InstructionContext {
+  readonly shape: Shape;
+  /** The function being written, for statements: `let`, `if`, `loop`. */
+  readonly f: FunctionBuilder;
+
+  /** Value of an integer operand, zero-extended. A memory operand is read, and may fault. */
+  get(operand: number): Int;
+  /** Writes an integer operand: 32-bit registers clear the upper half, 8- and 16-bit ones keep the rest. */
+  set(operand: number, value: Int): void;
+  /** Reads an operand, computes, writes the result; memory is checked for writing before it is read. */
+  update(operand: number, compute: (old: Int) => Int): void;
+
+  /** A whole general register. */
+  register(number: number): I64;
+  /** The low `width` bits of a general register, zero-extended. */
+  registerPart(number: number, width: Width): Int;
+  /** Writes a general register as an operand of that width would. */
+  setRegister(number: number, width: Width, value: Int): void;
+
+  /** Linear address of the memory operand (for LEA: its offset). */
+  address(): I64;
+  /** Reads `width` bits of memory at a linear address. */
+  load(width: Width, address: I64): Int;
+  store(width: Width, address: I64, value: Int): void;
+  /**
+   * WebAssembly offset at which `bytes` bytes of a linear address can be read (`write` false) or overwritten;
+   * may be a bounce buffer: after writing there call `finishWrite`.
+   */
+  translate(address: I64, bytes: number, access: "read" | "write" | "update"): I32;
+  finishWrite(offset: I32): void;
+  /** What `translate` answers for an access that does not go straight to RAM inside one page. */
+  bounceOffset(): I32;
+  /** Linear address of `offset` in a segment, checked for an access of `bytes` bytes. In 64-bit mode only FS and GS have a base. */
+  linear(segment: number | "operand", offset: I64, bytes: number, write: boolean): I64;
+
+  /** A 128-bit vector operand, XMM or memory; `aligned` memory faults (#GP) when not on 16 bytes. */
+  getVector(operand: number, aligned?: boolean): V128;
+  setVector(operand: number, value: V128, aligned?: boolean): void;
+  /** The low `width` bits of an XMM or MMX operand, or that much memory, as an integer. */
+  getLow(operand: number, width: 32 | 64): Int;
+  /** Replaces the low `width` bits of an XMM or MMX register operand, or writes memory. */
+  setLow(operand: number, width: 32 | 64, value: Int): void;
+
+  /** The words flags are kept in; use `flags.ts`. */
+  flagResult(): I64;
+  flagCarries(): I64;
+  setFlagResult(value: I64): void;
+  setFlagCarries(low: I32, high: I32): void;
+  /** RFLAGS bits other than the six status flags. */
+  systemFlags(): I32;
+  setSystemFlags(value: I32): void;
+
+  /** A 32-bit or 64-bit field of the vCPU's state by its offset in `State`. */
+  state32(offset: number): I32;
+  state64(offset: number): I64;
+  setState32(offset: number, value: I32): void;
+  setState64(offset: number, value: I64): void;
+
+  /** Address of the next instruction. */
+  nextRip(): I64;
+  /** Address a relative branch leads to. */
+  targetRip(): I64;
+  /** Ends the instruction: goes to the branch target. */
+  branch(): void;
+  /** Ends the instruction: goes to an address, which is masked to the mode's width. */
+  jump(rip: I64): void;
+  /** Ends the instruction: runs it again (the next round of a repeated string instruction). */
+  again(): void;
+  /** Ends the instruction with an exception. */
+  raise(vector: number, errorCode?: number): void;
+  /** Ends the instruction: leaves it to the helper of its name, which does all of it. */
+  help(): void;
+  /** Ends the instruction normally before its description's end. */
+  done(): void;
+}
+
+/** The description of an instruction: written once, lowered by interpreter and translator. */
+export interface Description {
+  describe(s: InstructionContext): void;
+  /** Its meaning differs between 64-bit mode and the others: two sets of shapes. */
+  readonly modal?: boolean;
+  /** Address size and repeat prefix are part of its shape. */
+  readonly string?: boolean;
+  /** Which function of the interpreter holds it: `main` for hot instructions, another to keep that one small. */
+  readonly group?: "main" | "rare" | "vector";
+}
+
+/** Descriptions by the name of the semantics (see `semanticsName`). */
+export type Descriptions = Readonly<Record<string, Description>>;

@@ -1,0 +1,19 @@
+import { arithmetic } from "./arithmetic.ts";
+import { bits } from "./bits.ts";
+import type { Descriptions } from "./context.ts";
+import { control } from "./control.ts";
+import { move } from "./move.ts";
+import { multiply } from "./multiply.ts";
+import { shift } from "./shift.ts";
+import { string } from "./string.ts";
+
+/** Every instruction that is described for code generation, by the name of its semantics. */
+export const descriptions: Descriptions = {
+  ...arithmetic,
+  ...bits,
+  ...control,
+  ...move,
+  ...multiply,
+  ...shift,
+  ...string,
+};

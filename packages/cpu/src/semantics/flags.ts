@@ -1,0 +1,219 @@
+import { i32, i64 } from "../wasm/index.ts";
+import type { I32, Int } from "../wasm/index.ts";
+import type { InstructionContext, Width } from "./context.ts";
+import { and, constant, not, or, shr_u, signExtend64, toI32, xor } from "./integer-ops.ts";
+
+/**
+ * Status flags are kept as two words from which each flag follows without knowing the operation
+ * (`State.FlagResult`, `State.FlagCarries`): most are never asked for.
+ */
+
+/** CF and OF live in the top two bits of the carries' high half, AF in bit 3 of the low half. */
+const CF_BIT = 0x8000_0000 | 0;
+const PO_BIT = 0x4000_0000;
+const AF_BIT = 8;
+
+/** Flags of a logical operation: CF, OF and AF clear (AF is undefined; processors clear it). */
+export function setLogicFlags(s: InstructionContext, width: Width, result: Int): void {
+  s.setFlagResult(signExtend64(width, result));
+  s.setFlagCarries(i32.const(0), i32.const(0));
+}
+
+/** The bits carried out of each position by `a + b (+ carry) = result`. */
+function carriesOut(a: Int, b: Int, result: Int): Int {
+  return or(and(a, b), and(or(a, b), not(result)));
+}
+
+/** The bits borrowed at each position by `a - b (- borrow) = result`. */
+function borrowsOut(a: Int, b: Int, result: Int): Int {
+  return or(and(not(a), b), and(not(xor(a, b)), result));
+}
+
+/** The top two carries of a value of `width` bits, at bits 31 and 30. */
+function topCarries(width: Width, carries: Int): I32 {
+  const high =
+    width === 64
+      ? toI32(shr_u(carries, constant(64, 32)))
+      : width === 32
+        ? toI32(carries)
+        : i32.shl(toI32(carries), i32.const(32 - width));
+  return i32.and(high, i32.const(CF_BIT | PO_BIT));
+}
+
+function setCarries(s: InstructionContext, width: Width, carries: Int): void {
+  const all = s.f.let(carries);
+  s.setFlagCarries(i32.and(toI32(all), i32.const(AF_BIT)), topCarries(width, all));
+}
+
+/** All flags of `a + b (+ CF) = result`; operands must be bound values. */
+export function setAddFlags(
+  s: InstructionContext,
+  width: Width,
+  a: Int,
+  b: Int,
+  result: Int,
+): void {
+  setCarries(s, width, carriesOut(a, b, result));
+  s.setFlagResult(signExtend64(width, result));
+}
+
+/** All flags of `a - b (- CF) = result`. */
+export function setSubFlags(
+  s: InstructionContext,
+  width: Width,
+  a: Int,
+  b: Int,
+  result: Int,
+): void {
+  setCarries(s, width, borrowsOut(a, b, result));
+  s.setFlagResult(signExtend64(width, result));
+}
+
+/** Flags of INC (`add`) or DEC: all but CF, which stays. */
+export function setIncFlags(
+  s: InstructionContext,
+  width: Width,
+  a: Int,
+  result: Int,
+  direction: "inc" | "dec",
+): void {
+  const one = constant(width, 1);
+  const carries = s.f.let(
+    direction === "inc" ? carriesOut(a, one, result) : borrowsOut(a, one, result),
+  );
+  const cf = s.f.let(carryFlag(s));
+  const top = s.f.let(topCarries(width, carries));
+  // OF is bit 31 ^ bit 30; keep it while bit 31 becomes the old CF.
+  const of = i32.xor(i32.shr_u(top, i32.const(31)), i32.shr_u(top, i32.const(30)));
+  setCarryAndOverflow(s, i32.and(toI32(carries), i32.const(AF_BIT)), cf, of);
+  s.setFlagResult(signExtend64(width, result));
+}
+
+/** Sets CF and OF from values whose bit 0 counts, AF from bit 3 of `low`. The result word is left alone. */
+export function setCarryAndOverflow(s: InstructionContext, low: I32, cf: I32, of: I32): void {
+  const carry = s.f.let(cf);
+  const high = i32.or(
+    i32.shl(carry, i32.const(31)),
+    i32.shl(i32.and(i32.xor(carry, of), i32.const(1)), i32.const(30)),
+  );
+  s.setFlagCarries(low, high);
+}
+
+/** Replaces CF and leaves the five others. */
+export function setCarry(s: InstructionContext, cf: I32): void {
+  const old = s.f.let(s.flagCarries());
+  const carry = s.f.let(cf);
+  const of = i32.xor(
+    i32.and(toI32(shr_u(old, constant(64, 63))), i32.const(1)),
+    i32.and(toI32(shr_u(old, constant(64, 62))), i32.const(1)),
+  );
+  setCarryAndOverflow(s, toI32(old), carry, of);
+}
+
+/** Sets OF and CF, leaving SF, ZF, AF and PF (rotates). */
+export function setRotateFlags(s: InstructionContext, cf: I32, of: I32): void {
+  setCarryAndOverflow(s, toI32(s.f.let(s.flagCarries())), cf, of);
+}
+
+/** Loads all six flags from an EFLAGS image, of which only the bits in `mask` need be right. */
+export function loadStatusFlags(s: InstructionContext, flags: I32): void {
+  const bit = (position: number): I32 =>
+    i32.and(i32.shr_u(flags, i32.const(position)), i32.const(1));
+  // A result with an even low byte and a clear sign; the carries word then inverts SF and PF as needed.
+  s.setFlagResult(i64.extend_i32_u(i32.shl(i32.xor(bit(6), i32.const(1)), i32.const(8))));
+  const low = i32.or(
+    i32.or(bit(7), i32.shl(bit(4), i32.const(3))),
+    i32.shl(i32.xor(bit(2), i32.const(1)), i32.const(8)),
+  );
+  setCarryAndOverflow(s, low, bit(0), bit(11));
+}
+
+/** Each flag as 0 or 1. */
+export function carryFlag(s: InstructionContext): I32 {
+  return toI32(shr_u(s.flagCarries(), constant(64, 63)));
+}
+
+export function overflowFlag(s: InstructionContext): I32 {
+  const carries = s.f.let(toI32(shr_u(s.flagCarries(), constant(64, 32))));
+  return i32.shr_u(i32.xor(carries, i32.shl(carries, i32.const(1))), i32.const(31));
+}
+
+export function zeroFlag(s: InstructionContext): I32 {
+  return i64.eqz(s.flagResult());
+}
+
+export function signFlag(s: InstructionContext): I32 {
+  return i32.xor(
+    toI32(shr_u(s.flagResult(), constant(64, 63))),
+    i32.and(toI32(s.flagCarries()), i32.const(1)),
+  );
+}
+
+export function parityFlag(s: InstructionContext): I32 {
+  const delta = i32.shr_u(toI32(s.flagCarries()), i32.const(8));
+  const byte = i32.and(i32.xor(toI32(s.flagResult()), delta), i32.const(0xff));
+  return i32.eqz(i32.and(i32.popcnt(byte), i32.const(1)));
+}
+
+export function adjustFlag(s: InstructionContext): I32 {
+  return i32.and(i32.shr_u(toI32(s.flagCarries()), i32.const(3)), i32.const(1));
+}
+
+/** The six flags as they stand in EFLAGS. */
+export function statusFlags(s: InstructionContext): I32 {
+  const at = (flag: I32, position: number): I32 => i32.shl(flag, i32.const(position));
+  return i32.or(
+    i32.or(
+      i32.or(carryFlag(s), at(parityFlag(s), 2)),
+      i32.or(at(adjustFlag(s), 4), at(zeroFlag(s), 6)),
+    ),
+    i32.or(at(signFlag(s), 7), at(overflowFlag(s), 11)),
+  );
+}
+
+/** A condition code 0–15 (O, NO, B, AE, E, NE, BE, A, S, NS, P, NP, L, GE, LE, G) as 0 or 1. */
+export function conditionHolds(s: InstructionContext, code: number): I32 {
+  const less = (): I32 => i32.xor(signFlag(s), overflowFlag(s));
+  const base = [
+    () => overflowFlag(s),
+    () => carryFlag(s),
+    () => zeroFlag(s),
+    () => i32.or(carryFlag(s), zeroFlag(s)),
+    () => signFlag(s),
+    () => parityFlag(s),
+    less,
+    () => i32.or(less(), zeroFlag(s)),
+  ][code >> 1];
+  if (base === undefined) throw new RangeError(`condition code ${code}`);
+  return code & 1 ? i32.eqz(base()) : base();
+}
+
+/** The flag words for JavaScript: composes EFLAGS' six status bits from them. */
+export function composeStatusFlags(
+  resultLow: number,
+  resultHigh: number,
+  carriesLow: number,
+  carriesHigh: number,
+): number {
+  const parityByte = (resultLow ^ (carriesLow >>> 8)) & 0xff;
+  let parity = parityByte ^ (parityByte >> 4);
+  parity ^= parity >> 2;
+  parity ^= parity >> 1;
+  const cf = carriesHigh >>> 31;
+  return (
+    cf |
+    ((~parity & 1) << 2) |
+    (((carriesLow >>> 3) & 1) << 4) |
+    ((resultLow | resultHigh) === 0 ? 1 << 6 : 0) |
+    (((resultHigh >>> 31) ^ (carriesLow & 1)) << 7) |
+    ((cf ^ ((carriesHigh >>> 30) & 1)) << 11)
+  );
+}
+
+/** The inverse of `composeStatusFlags`: [result low, carries low, carries high]; the result's high half is 0. */
+export function splitStatusFlags(flags: number): [number, number, number] {
+  const cf = flags & 1;
+  const of = (flags >> 11) & 1;
+  const low = ((flags >> 7) & 1) | (((flags >> 4) & 1) << 3) | ((~(flags >> 2) & 1) << 8);
+  return [flags & 0x40 ? 0 : 0x100, low, (cf << 31) | ((cf ^ of) << 30)];
+}

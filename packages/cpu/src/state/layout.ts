@@ -1,0 +1,165 @@
+/**
+ * Where each piece of a vCPU's state lies, in bytes from the state's offset in the WebAssembly memory.
+ * This is the only place that names these offsets: generated code, helpers and save/restore read them here.
+ */
+export const State = {
+  /** rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 … r15: 8 bytes each. */
+  Registers: 0x000,
+  /** Eight bytes that are always zero: the base or index of an address that has none. */
+  Zero: 0x080,
+  /** The instruction pointer, valid while no guest code runs. */
+  Rip: 0x088,
+  /** rip minus the offset of the instruction in its guest-physical page. */
+  RipPage: 0x090,
+  /** Sign-extended result of the last flag-setting operation: ZF, SF and PF come from it. */
+  FlagResult: 0x098,
+  /**
+   * Carries of the last flag-setting operation: bit 63 CF, bit 62 CF xor OF, bit 3 AF; bit 0 inverts SF and
+   * bits 8–15 are exclusive-ored into the byte whose parity is PF.
+   */
+  FlagCarries: 0x0a0,
+  /** RFLAGS without CF, PF, AF, ZF, SF, OF; 32 bits. */
+  SystemFlags: 0x0a8,
+  /** Current privilege level, 32 bits. */
+  Cpl: 0x0ac,
+  /** Offset of the TLB for the current privilege, 32 bits. */
+  Tlb: 0x0b0,
+  /** Offset of the jump table for the current decode mode, 32 bits. */
+  Jumps: 0x0b4,
+  /** Instructions left of the current budget, 32 bits. */
+  Remaining: 0x0b8,
+  /** Linear address of the last memory operand, for helpers; 64 bits. */
+  OperandAddress: 0x0c0,
+  /** Base of CS as addresses are formed: 0 in 64-bit mode. */
+  CodeBase: 0x0c8,
+  /** ANDed with rip after a jump: all ones in 64-bit mode, 32 or 16 ones elsewhere. */
+  RipMask: 0x0d0,
+  /** ANDed with rsp to form a stack address outside 64-bit mode. */
+  StackMask: 0x0d8,
+  /** es, cs, ss, ds, fs, gs, null (base 0), ldtr, tr: `SegmentField` records of 32 bytes. */
+  Segments: 0x100,
+  /** gdtr, idtr: base at +0 (64 bits), limit at +8 (32 bits). */
+  Gdtr: 0x220,
+  Idtr: 0x230,
+  /** Control registers, 64 bits each. */
+  Cr0: 0x240,
+  Cr2: 0x248,
+  Cr3: 0x250,
+  Cr4: 0x258,
+  Efer: 0x260,
+  Xcr0: 0x268,
+  /** dr0 … dr7, 64 bits each; dr4 and dr5 are unused. */
+  DebugRegisters: 0x270,
+  /** The pending exception of an instruction that faulted: vector, error code (−1 for none), 32 bits each. */
+  FaultVector: 0x2b0,
+  FaultError: 0x2b4,
+  /** Bounce buffer of 64 bytes for accesses that cannot go straight to RAM. */
+  Bounce: 0x2c0,
+  /** xmm0 … xmm15, 16 bytes each. */
+  Xmm: 0x400,
+  Mxcsr: 0x500,
+  /** x87 control, status (without TOP) and tag words, TOP, last opcode: 16 bits each. */
+  FpuControl: 0x508,
+  FpuStatus: 0x50a,
+  FpuTag: 0x50c,
+  FpuTop: 0x50e,
+  FpuOpcode: 0x510,
+  /** Last x87 instruction and operand pointers: 64 bits, then selectors 16 bits. */
+  FpuIp: 0x518,
+  FpuDp: 0x520,
+  FpuCs: 0x528,
+  FpuDs: 0x52a,
+  /** Physical x87 registers 0–7: 16 bytes each, 10 used; MMX registers are their low 8. */
+  Fpu: 0x530,
+  /** Bytes of one vCPU's state. */
+  Length: 0x1000,
+} as const;
+
+/** The fields of one segment register's hidden part, in bytes from its record. */
+export const SegmentField = {
+  Base: 0,
+  /** Byte limit, after granularity; 32 bits. */
+  Limit: 8,
+  Selector: 12,
+  /** Descriptor bits 40–55 (type, S, DPL, P, AVL, L, D/B, G), moved down to bit 0. */
+  Attributes: 16,
+  /** `SegmentCheck` bits: which accesses need only the limit compared. */
+  Checks: 20,
+  Length: 32,
+} as const;
+
+/** Precomputed permission of a segment, so that generated code need not decode attributes. */
+export const SegmentCheck = {
+  /** Reads need only `offset + size - 1 <= limit`. */
+  Read: 1,
+  /** Writes need only `offset + size - 1 <= limit`. */
+  Write: 2,
+} as const;
+
+/** Segment register numbers, as instructions encode them, then one of base 0 and the two system segments. */
+export const Segment = {
+  Es: 0,
+  Cs: 1,
+  Ss: 2,
+  Ds: 3,
+  Fs: 4,
+  Gs: 5,
+  Null: 6,
+  Ldtr: 7,
+  Tr: 8,
+} as const;
+
+/** General register numbers. */
+export const Register = {
+  Rax: 0,
+  Rcx: 1,
+  Rdx: 2,
+  Rbx: 3,
+  Rsp: 4,
+  Rbp: 5,
+  Rsi: 6,
+  Rdi: 7,
+} as const;
+
+/** RFLAGS bits (Intel SDM vol. 1, 3.4.3). */
+export const Flag = {
+  Cf: 1 << 0,
+  Fixed: 1 << 1,
+  Pf: 1 << 2,
+  Af: 1 << 4,
+  Zf: 1 << 6,
+  Sf: 1 << 7,
+  Tf: 1 << 8,
+  If: 1 << 9,
+  Df: 1 << 10,
+  Of: 1 << 11,
+  Iopl: 3 << 12,
+  Nt: 1 << 14,
+  Rf: 1 << 16,
+  Vm: 1 << 17,
+  Ac: 1 << 18,
+  Vif: 1 << 19,
+  Vip: 1 << 20,
+  Id: 1 << 21,
+} as const;
+
+/** The six flags kept lazily, in `FlagResult` and `FlagCarries`. */
+export const STATUS_FLAGS = Flag.Cf | Flag.Pf | Flag.Af | Flag.Zf | Flag.Sf | Flag.Of;
+
+/** One TLB entry, in bytes; a table has `TLB_ENTRIES` of them, indexed by linear address bits 12–23. */
+export const TlbEntry = {
+  /** Linear page address if the access is allowed with no further ado, else −1. */
+  Read: 0,
+  Write: 8,
+  Execute: 16,
+  /** Added (modulo 2^32) to the low half of a linear address gives the WebAssembly offset. */
+  Addend: 24,
+  Length: 32,
+} as const;
+
+export const TLB_ENTRIES = 4096;
+export const TLB_BYTES = TLB_ENTRIES * TlbEntry.Length;
+
+/** One entry of a jump table: WebAssembly offset of an instruction's first byte, then its record; 32 bits each. */
+export const JUMP_ENTRIES = 65536;
+export const JUMP_BYTES = JUMP_ENTRIES * 8;

@@ -1,0 +1,21 @@
+/** What a helper tells the interpreter to do next. */
+export const HelperStatus = {
+  /** Go on with the next instruction. */
+  Next: 0,
+  /** An exception is pending in the state; rip stays at this instruction. */
+  Fault: 1,
+  /** The helper has set `State.Rip`: go on there. */
+  Jump: 2,
+  /** The helper has set `State.Rip`: stop running and look at what changed. */
+  Exit: 3,
+  /** Run the same instruction once more (an interruptible string instruction). */
+  Again: 4,
+} as const;
+
+/** Why the interpreter came back. `State.Rip` is the next instruction to run, or the one that faulted. */
+export const RunStatus = {
+  /** The budget of instructions is used up. */
+  Budget: 0,
+  Fault: 1,
+  Exit: 3,
+} as const;

@@ -1,0 +1,144 @@
+import { ByteSink } from "./bytes.ts";
+import { valueTypeCode } from "./expression.ts";
+import type { Expr, ValueType } from "./expression.ts";
+import { FunctionBuilder } from "./function.ts";
+import type { Callee, Signature } from "./function.ts";
+
+interface ImportedGlobal {
+  readonly name: string;
+  readonly type: ValueType;
+}
+
+interface Defined {
+  readonly builder: FunctionBuilder;
+  readonly exportAs: string | undefined;
+}
+
+/**
+ * A WebAssembly module under construction: imports under the module name `env` (one shared memory,
+ * functions, immutable globals), then functions. All imports are declared before the first function.
+ */
+export class ModuleBuilder {
+  readonly #types: Signature[] = [];
+  readonly #imports: { name: string; signature: Signature }[] = [];
+  readonly #globals: ImportedGlobal[] = [];
+  readonly #functions: Defined[] = [];
+
+  /** A function the host gives. */
+  importFunction(
+    name: string,
+    parameters: readonly ValueType[],
+    results: readonly ValueType[],
+  ): Callee {
+    if (this.#functions.length > 0) throw new Error("imports come before functions");
+    const signature = { parameters, results };
+    this.#imports.push({ name, signature });
+    return { signature, index: this.#imports.length - 1 };
+  }
+
+  /** An immutable global the host gives. */
+  importGlobal<T extends ValueType>(name: string, type: T): Expr<T> {
+    const index = this.#globals.length;
+    this.#globals.push({ name, type });
+    return {
+      type,
+      emit(out) {
+        out.byte(0x23);
+        out.u32(index);
+      },
+    };
+  }
+
+  /** A function of this module; `body` writes it at once. It may call itself and what was defined before. */
+  define(
+    signature: Signature,
+    body: (f: FunctionBuilder, self: Callee) => void,
+    exportAs?: string,
+  ): Callee {
+    const builder = new FunctionBuilder(signature);
+    const self = { signature, index: this.#imports.length + this.#functions.length };
+    this.#functions.push({ builder, exportAs });
+    body(builder, self);
+    return self;
+  }
+
+  /** The module's binary form, importing a shared memory of `memoryPages` 64 KiB pages at most. */
+  encode(memoryPages: number): Uint8Array<ArrayBuffer> {
+    const out = new ByteSink();
+    for (const byte of [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0]) out.byte(byte);
+    const importTypes = this.#imports.map(({ signature }) => this.#typeIndex(signature));
+    const functionTypes = this.#functions.map(({ builder }) => this.#typeIndex(builder.signature));
+    section(out, 1, (s) => {
+      s.u32(this.#types.length);
+      for (const { parameters, results } of this.#types) {
+        s.byte(0x60);
+        for (const list of [parameters, results]) {
+          s.u32(list.length);
+          for (const type of list) s.byte(valueTypeCode[type]);
+        }
+      }
+    });
+    section(out, 2, (s) => {
+      s.u32(this.#imports.length + this.#globals.length + 1);
+      this.#imports.forEach(({ name }, i) => {
+        s.name("env");
+        s.name(name);
+        s.byte(0);
+        s.u32(importTypes[i] as number);
+      });
+      s.name("env");
+      s.name("memory");
+      s.byte(2);
+      s.byte(3);
+      s.u32(0);
+      s.u32(memoryPages);
+      for (const { name, type } of this.#globals) {
+        s.name("env");
+        s.name(name);
+        s.byte(3);
+        s.byte(valueTypeCode[type]);
+        s.byte(0);
+      }
+    });
+    section(out, 3, (s) => {
+      s.u32(functionTypes.length);
+      for (const type of functionTypes) s.u32(type);
+    });
+    const exported = this.#functions
+      .map(({ exportAs }, i) => ({ exportAs, index: this.#imports.length + i }))
+      .filter(({ exportAs }) => exportAs !== undefined);
+    section(out, 7, (s) => {
+      s.u32(exported.length);
+      for (const { exportAs, index } of exported) {
+        s.name(exportAs as string);
+        s.byte(0);
+        s.u32(index);
+      }
+    });
+    section(out, 10, (s) => {
+      s.u32(this.#functions.length);
+      for (const { builder } of this.#functions) {
+        const body = builder.encode();
+        s.u32(body.length);
+        s.append(body);
+      }
+    });
+    return out.toBytes();
+  }
+
+  #typeIndex(signature: Signature): number {
+    const key = JSON.stringify(signature);
+    const known = this.#types.findIndex((type) => JSON.stringify(type) === key);
+    if (known >= 0) return known;
+    const { parameters, results } = signature;
+    return this.#types.push({ parameters, results }) - 1;
+  }
+}
+
+function section(out: ByteSink, id: number, fill: (content: ByteSink) => void): void {
+  const content = new ByteSink();
+  fill(content);
+  out.byte(id);
+  out.u32(content.length);
+  out.append(content);
+}
