@@ -1,0 +1,46 @@
+import type { AcpiTables } from "./acpi/tables.ts";
+import type { MemoryMapEntry, MemoryRange } from "./memory-map.ts";
+import type { Placement } from "./placement.ts";
+
+/** A file handed to a multiboot or PVH kernel beside it. */
+export interface BootModule {
+  readonly bytes: Uint8Array;
+  readonly commandLine?: string;
+}
+
+/** Where a flat image goes and in which mode it starts, at its first byte. */
+export interface FlatImage {
+  /** Guest-physical address; below 1 MiB for real16. */
+  readonly address: number;
+  readonly mode: "long64" | "protected32" | "real16";
+}
+
+/** What is loaded, and how. */
+export interface LoadKernelOptions {
+  /** The kernel file: a bzImage, an ELF or multiboot kernel, or with `flat` anything. */
+  readonly kernel: Uint8Array;
+  readonly commandLine?: string;
+  /** The initial RAM disk; for a multiboot kernel the first module. */
+  readonly initrd?: Uint8Array;
+  /** Further modules, for PVH and multiboot kernels. */
+  readonly modules?: readonly BootModule[];
+  /** ACPI tables to put into the guest, from `buildAcpiTables`. */
+  readonly acpi?: AcpiTables;
+  /** Ranges the guest must not take for RAM or devices of its own choice, such as the ECAM. */
+  readonly reserved?: readonly MemoryRange[];
+  /**
+   * How an ELF kernel is started: "pvh" by its PVH note, "linux64" at its 64-bit entry with boot_params,
+   * "multiboot" by its multiboot header. Default: PVH if it has the note, then multiboot if it has the header, then
+   * linux64.
+   */
+  readonly entry?: "pvh" | "linux64" | "multiboot";
+  /** The file is no kernel format: copy it here as it is. */
+  readonly flat?: FlatImage;
+}
+
+/** What the loaders of all formats share. */
+export interface LoadContext {
+  readonly placement: Placement;
+  readonly options: LoadKernelOptions;
+  readonly memoryMap: readonly MemoryMapEntry[];
+}
