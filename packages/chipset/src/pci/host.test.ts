@@ -16,8 +16,8 @@ const ECAM = pcPlatform.pci.ecam.address;
 const MSIX_ID = 0x11;
 const MSI_ID = 0x05;
 
-const memory = (size = 4096): BusHandler => {
-  const view = new DataView(new ArrayBuffer(size));
+const memory = (length = 4096): BusHandler => {
+  const view = new DataView(new ArrayBuffer(length));
   return {
     read: (offset, size) =>
       size === 1
