@@ -38,6 +38,31 @@ export const errorCatalogue = {
     status: "invalid",
     message: "the saved state cannot be read ({what}); start from an empty one or an older copy",
   },
+  QZ_BRAIN_INPUT_INVALID: {
+    status: "invalid",
+    message: "{field} must be {expected}; got {value}",
+  },
+  QZ_BRAIN_TRACE_INVALID: {
+    status: "invalid",
+    message: "{file}, line {line}: {problem}; a trace is CSV with the columns {columns}",
+  },
+  QZ_BRAIN_POLICY_UNKNOWN: {
+    status: "invalid",
+    message: "there is no policy called {policy}; choose one of {known}",
+  },
+  QZ_BRAIN_USAGE: {
+    status: "invalid",
+    message: "{problem}; run `queztl-brain --help` to see the options",
+  },
+  QZ_BRAIN_STATE_TOO_NEW: {
+    status: "invalid",
+    message: "the saved state has version {version}, this brain reads up to {supported}; update it",
+  },
+  QZ_BRAIN_MEMORY_CAP_REACHED: {
+    status: "exhausted",
+    message:
+      "{failedMib} MiB, the most one attempt may have, was not enough; raise the cap or split the task",
+  },
 } as const;
 
 export const fault = defineErrors(errorCatalogue);

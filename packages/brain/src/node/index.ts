@@ -1,0 +1,1 @@
+export { type CommandResult, runCommand } from "./main.ts";
