@@ -4,15 +4,15 @@
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, renameSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { brotliDecompressSync } from "node:zlib";
+import { brotliCompressSync, brotliDecompressSync, constants } from "node:zlib";
 import type { F80 } from "../../src/float/format.ts";
 
 const RECORD = 320;
 const SOURCE = join(import.meta.dirname, "host-oracle.c");
-const RECORDED = join(import.meta.dirname, "recorded.json.br");
+const RECORDED = join(import.meta.dirname, "recorded.br");
 
 /** Processor state before an instruction; what is left out is zero, or the reset value. */
 export interface HostCase {
@@ -44,6 +44,18 @@ export interface HostAnswer {
   readonly st: readonly F80[];
   readonly xmm: readonly bigint[];
   readonly memory: Uint8Array;
+}
+
+/** A case and the judge of its answer: undefined, or the difference in words. */
+export interface Trial {
+  readonly hostCase: HostCase;
+  check(answer: HostAnswer): string | undefined;
+}
+
+/** One instruction's trials; the same count gives the same ones. */
+export interface Group {
+  readonly name: string;
+  generate(count: number): Trial[];
 }
 
 function encode(cases: readonly HostCase[]): Uint8Array {
@@ -104,19 +116,67 @@ function compileHarness(): string | undefined {
 }
 
 /** Path of the native harness, or undefined where only recorded answers can be had. */
-export const harness: string | undefined = compileHarness();
+export const harness: string | undefined =
+  process.env["QUEZTL_RECORDED_ORACLE"] === undefined ? compileHarness() : undefined;
 
 /** What the host does with each case. */
 export function ask(cases: readonly HostCase[]): HostAnswer[] {
+  return decode(run(encode(cases)));
+}
+
+function run(input: Uint8Array): Uint8Array {
   if (harness === undefined) throw new Error("this host cannot run the native harness");
-  const { stdout, status } = spawnSync(harness, [], {
-    input: encode(cases),
-    maxBuffer: cases.length * RECORD + 1024,
-  });
-  if (status !== 0 || stdout.length !== cases.length * RECORD) {
+  const { stdout, status } = spawnSync(harness, [], { input, maxBuffer: input.length + 1024 });
+  if (status !== 0 || stdout.length !== input.length) {
     throw new Error(
       `the native harness stopped after ${stdout.length / RECORD} cases, status ${status}`,
     );
   }
-  return decode(stdout);
+  return stdout;
+}
+
+/** Cases of each group that are recorded. */
+export const RECORDED_CASES = 30;
+
+/** Answers as they are recorded: each byte less what the case had there, so that little is left. */
+function difference(left: Uint8Array, right: Uint8Array): Uint8Array {
+  return left.map((byte, index) => byte ^ (right[index] ?? 0));
+}
+
+/** Runs the groups on the host and writes the recording. */
+export function record(groups: readonly Group[]): void {
+  const parts = groups.map(({ generate }) => {
+    const input = encode(generate(RECORDED_CASES).map(({ hostCase }) => hostCase));
+    return difference(run(input), input);
+  });
+  const options = { params: { [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS } };
+  writeFileSync(RECORDED, brotliCompressSync(Buffer.concat(parts), options));
+}
+
+/** The recorded answers to the inputs of some groups, which start at the recording's group `offset`. */
+function replay(input: Uint8Array, offset: number): Uint8Array {
+  const recording = brotliDecompressSync(readFileSync(RECORDED));
+  const start = offset * RECORDED_CASES * RECORD;
+  return difference(recording.subarray(start, start + input.length), input);
+}
+
+/**
+ * Compares `count` trials of each group with the host, or fewer with the recording, where the groups start at
+ * `offset`: the first few differences of each group.
+ */
+export function differences(groups: readonly Group[], offset: number, count: number): string[][] {
+  const cases = harness === undefined ? RECORDED_CASES : count;
+  const trials = groups.map(({ generate }) => generate(cases));
+  const input = encode(trials.flat().map(({ hostCase }) => hostCase));
+  const answers = decode(harness === undefined ? replay(input, offset) : run(input));
+  let next = 0;
+  return trials.map((group) => {
+    const found: string[] = [];
+    group.forEach(({ check }) => {
+      const answer = answers[next++];
+      const difference = answer && check(answer);
+      if (difference !== undefined && found.length < 5) found.push(difference);
+    });
+    return found;
+  });
 }

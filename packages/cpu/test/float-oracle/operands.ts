@@ -151,3 +151,13 @@ export function controlWordOperand(random: Random): number {
   const masks = random.below(3) === 0 ? random.below(64) : 0x3f;
   return masks | 0x40 | (random.pick([3, 3, 2, 0]) << 8) | (random.below(4) << 10);
 }
+
+/** 64 bits of any magnitude. */
+export function integerOperand(random: Random): bigint {
+  if (random.below(3) === 0) return random.long();
+  const magnitude = random.long() >> BigInt(random.below(64));
+  return BigInt.asUintN(
+    64,
+    (random.below(2) === 0 ? magnitude : -magnitude) + BigInt(random.below(3) - 1),
+  );
+}
