@@ -2,6 +2,7 @@ import { Decoder } from "../decode/decoder.ts";
 import { PREFIX_LOCK, PREFIX_REP, PREFIX_REPNE, type Instruction } from "../decode/instruction.ts";
 import type { OpcodeEntry } from "../isa/opcode-entry.ts";
 import type { Mode, Vendor } from "../isa/operand-size.ts";
+import { cpuError } from "../errors.ts";
 import { OPCODES } from "../isa/opcodes.ts";
 import { operandText } from "./operand-text.ts";
 
@@ -52,6 +53,18 @@ function mnemonicText(entry: OpcodeEntry, instruction: Instruction): string {
   return entry.mnemonics[size === 64 ? 2 : size === 32 ? 1 : 0];
 }
 
+interface Settings {
+  readonly mode: Mode;
+  readonly address: bigint;
+  readonly vendor: Vendor;
+}
+
+function settings({ mode = 64, address = 0n, vendor = "amd" }: DisassembleOptions): Settings {
+  if (![16, 32, 64].includes(mode))
+    throw cpuError("QZ_CPU_OPTIONS", { option: "mode", value: mode, expected: "16, 32 or 64" });
+  return { mode, address: BigInt.asUintN(64, address), vendor };
+}
+
 function disassembleAt(
   bytes: Uint8Array,
   offset: number,
@@ -80,18 +93,24 @@ function disassembleAt(
  * Disassembles the first instruction of `bytes` in Intel syntax. Never throws for any bytes: what is no instruction,
  * or is cut off, is `(bad)`. AVX, AVX-512 and XOP instructions have the right length but only the name
  * of their prefix: `vex`, `evex`, `xop`.
+ *
+ * @throws QZ_CPU_OPTIONS for a mode or vendor that does not exist
  */
 export function disassemble(bytes: Uint8Array, options: DisassembleOptions = {}): Disassembled {
-  const { address = 0n, mode = 64, vendor = "amd" } = options;
+  const { address, mode, vendor } = settings(options);
   return disassembleAt(bytes, 0, address, mode, vendor);
 }
 
-/** Disassembles `bytes` from the first to the last, one instruction after the other; `(bad)` takes one byte. */
+/**
+ * Disassembles `bytes` from the first to the last, one instruction after the other; `(bad)` takes one byte.
+ *
+ * @throws QZ_CPU_OPTIONS for a mode or vendor that does not exist
+ */
 export function* disassembleAll(
   bytes: Uint8Array,
   options: DisassembleOptions = {},
 ): Generator<Disassembled, void, undefined> {
-  const { address = 0n, mode = 64, vendor = "amd" } = options;
+  const { address, mode, vendor } = settings(options);
   for (let offset = 0; offset < bytes.length;) {
     const line = disassembleAt(bytes, offset, address + BigInt(offset), mode, vendor);
     yield line;

@@ -20,11 +20,12 @@ function report(name: string, comparison: Comparison): void {
 const files = process.argv.slice(2);
 if (files[0] === "--random") {
   const [, count = "100000"] = files.splice(0, 2);
-  for (const mode of [16, 32, 64] as const) {
-    const comparison = emptyComparison();
-    compareRandom(Number(count), mode, 0x9e3779b9 + mode, comparison);
-    report(`random, ${mode}-bit`, comparison);
-  }
+  for (const vendor of ["amd", "intel"] as const)
+    for (const mode of [16, 32, 64] as const) {
+      const comparison = emptyComparison();
+      compareRandom(Number(count), mode, 0x9e3779b9 + mode, comparison, vendor);
+      report(`random, ${mode}-bit, ${vendor}`, comparison);
+    }
 }
 for (const path of files) {
   const text = readElfText(path);

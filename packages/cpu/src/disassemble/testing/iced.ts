@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
 import type * as Iced from "iced-x86";
-import type { Mode } from "../../isa/operand-size.ts";
+import type { Mode, Vendor } from "../../isa/operand-size.ts";
 
 // The package is CommonJS whose named exports Node cannot see.
 const iced = createRequire(import.meta.url)("iced-x86") as typeof Iced;
@@ -73,14 +73,18 @@ export function normalText(text: string): string {
   return NORMAL.reduce((line, [pattern, by]) => line.replace(pattern, by), text);
 }
 
-/** Decodes the instruction at the start of `bytes` with iced, as an AMD processor would. */
+/** Decodes the instruction at the start of `bytes` with iced. */
 export function referenceDecode(
   bytes: Uint8Array,
   mode: Mode,
   address: bigint,
-  withText = true,
+  vendor: Vendor,
 ): ReferenceInstruction {
-  const decoder = new iced.Decoder(mode, bytes, iced.DecoderOptions.AMD);
+  const decoder = new iced.Decoder(
+    mode,
+    bytes,
+    vendor === "amd" ? iced.DecoderOptions.AMD : iced.DecoderOptions.None,
+  );
   decoder.ip = address;
   const instruction = decoder.decode();
   const valid = instruction.code !== iced.Code.INVALID;
@@ -88,7 +92,7 @@ export function referenceDecode(
   const reference = {
     length: valid ? instruction.length : 0,
     code: iced.Code[instruction.code] ?? "",
-    text: valid && withText ? normalText(formatter.format(instruction)) : "",
+    text: valid ? normalText(formatter.format(instruction)) : "",
     segment: segment >= 0 && segment < 6 ? segment : -1,
   };
   instruction.free();
