@@ -69,6 +69,7 @@ export class CodeCache {
   readonly #pages = new Map<number, CodePage>();
   readonly #modes = new Map<string, CodeMode>();
   readonly #emptyJumps: number;
+  readonly #protectListeners: ((pageOffset: number) => void)[] = [];
 
   /** @param bytes how much of the arena the records may take. */
   constructor(memory: GuestMemory, lowering: Lowering, decoder: Decoder, bytes: number) {
@@ -260,11 +261,13 @@ export class CodeCache {
     const attributes = this.#memory.pageAttributes;
     const old = attributes[index] as number;
     attributes[index] = holdsCode ? old | PageAttribute.Code : old & ~PageAttribute.Code;
-    if (holdsCode && old === 0) this.onProtect?.(page);
+    if (holdsCode && old === 0) for (const listener of this.#protectListeners) listener(page);
   }
 
-  /** Called with the offset of a page that now holds code: permissions to write it directly must go. */
-  onProtect: ((pageOffset: number) => void) | undefined;
+  /** `listener` is called with the offset of a page that now holds code: permissions to write it directly must go. */
+  onProtect(listener: (pageOffset: number) => void): void {
+    this.#protectListeners.push(listener);
+  }
 }
 
 /** The 128-byte pieces that `length` bytes from an offset in a page touch, as bits. */

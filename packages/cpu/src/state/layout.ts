@@ -81,7 +81,7 @@ export const SegmentField = {
   /** Byte limit, after granularity; 32 bits. */
   Limit: 8,
   Selector: 12,
-  /** Descriptor bits 40–55 (type, S, DPL, P, AVL, L, D/B, G), moved down to bit 0. */
+  /** Descriptor bits 40–47 (type, S, DPL, P) at 0–7, bits 52–55 (AVL, L, D/B, G) at 8–11. */
   Attributes: 16,
   /** `SegmentCheck` bits: which accesses need only the limit compared. */
   Checks: 20,

@@ -165,14 +165,9 @@ export class X87 {
     this.#stack = new RegisterStack(registers);
   }
 
-  /** Whether an unmasked exception waits to be reported. */
+  /** Whether an unmasked exception waits to be reported: FWAIT and MMX instructions then raise #MF. */
   get pending(): boolean {
     return (this.registers.statusWord & Status.errorSummary) !== 0;
-  }
-
-  /** FWAIT: true when #MF is due. */
-  wait(): boolean {
-    return this.pending;
   }
 
   /**

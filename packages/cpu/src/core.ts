@@ -1,0 +1,256 @@
+import { VirtualClock, hostEntropy } from "@queztl/memory";
+import type { Bus, Clock, Entropy, GuestMemory } from "@queztl/memory";
+import type { CodeCache, CodeMode } from "./execute/code-cache.ts";
+import { Vector, raise } from "./execute/guest-fault.ts";
+import { LinearMemory } from "./execute/linear-memory.ts";
+import { PseudoEntry } from "./execute/lower.ts";
+import type { MicroOp } from "./execute/micro-op.ts";
+import { defaultFeatures } from "./features.ts";
+import type { ProcessorFeatures } from "./features.ts";
+import { createMsrFile } from "./msr-file.ts";
+import type { MsrFile } from "./msr-file.ts";
+import { composeStatusFlags, splitStatusFlags } from "./semantics/flags.ts";
+import { Flag, STATUS_FLAGS, Segment, SegmentField, State } from "./state/layout.ts";
+import { HelperStatus } from "./state/status.ts";
+
+/** What vCPUs of one machine share: memory, buses and decoded code. */
+export interface CpuBoard {
+  readonly memory: GuestMemory;
+  readonly ports: Bus;
+  readonly mmio: Bus;
+  readonly code: CodeCache;
+}
+
+/** How a processor is made; all of it has defaults. */
+export interface CoreOptions {
+  readonly id?: number;
+  readonly clock?: Clock;
+  readonly entropy?: Entropy;
+  readonly features?: Partial<ProcessorFeatures>;
+}
+
+/**
+ * The state of one x86-64 processor and what depends on it: registers in the arena of guest memory, where
+ * generated code works on them, translation, modes. Helpers work on this; `Vcpu` adds the running of code.
+ */
+export class Core {
+  readonly board: CpuBoard;
+  /** Offset of the state in the WebAssembly memory. */
+  readonly state: number;
+  readonly view: DataView;
+  /** rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 … r15. */
+  readonly registers: BigUint64Array;
+  readonly linear: LinearMemory;
+  /** Instructions executed since reset. */
+  instructions = 0;
+
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly features: ProcessorFeatures;
+  readonly msr: MsrFile;
+  /** The number in CPUID and the local APIC; 0 starts the machine. */
+  readonly id: number;
+
+  /** HLT was executed: nothing runs until an interrupt comes. */
+  halted = false;
+  /** A triple fault stopped the processor for good. */
+  shutdown = false;
+  /** NMIs wait for the next IRET. */
+  nmiBlocked = false;
+  /** Interrupts wait until one more instruction has run (after STI, MOV SS, POP SS). */
+  shadow = false;
+
+  #codeMode: CodeMode;
+
+  constructor(board: CpuBoard, options: CoreOptions = {}) {
+    this.board = board;
+    const { memory, code } = board;
+    this.id = options.id ?? 0;
+    this.clock = options.clock ?? new VirtualClock();
+    this.entropy = options.entropy ?? hostEntropy;
+    this.features = { ...defaultFeatures, ...options.features };
+    this.msr = createMsrFile(this.id);
+    this.state = memory.allocate(State.Length, 4096);
+    this.view = memory.view;
+    this.registers = new BigUint64Array(memory.bytes.buffer, this.state, 16);
+    this.linear = new LinearMemory(board, this.state);
+    code.onProtect((page) => this.linear.tlb.forbidPageWrites(page));
+    memory.onProtect(() => this.linear.tlb.forbidWrites());
+    this.#codeMode = code.mode(16, false, { x87: 0, mmx: 0, sse: 0 });
+  }
+
+  /** How the bytes at rip are decoded now. */
+  get codeMode(): CodeMode {
+    return this.#codeMode;
+  }
+
+  /** Instructions executed, counting those of the slice that is running; a running `Vcpu` knows more. */
+  get instructionsNow(): number {
+    return this.instructions;
+  }
+
+  /** The time-stamp counter: guest time at the declared frequency, plus what software wrote to it. */
+  get tsc(): bigint {
+    const ticks = BigInt(Math.floor(this.clock.nowNs())) * BigInt(this.features.tscKhz);
+    return BigInt.asUintN(64, ticks / 1_000_000n + this.msr.tscOffset);
+  }
+
+  /** After MOV SS, POP SS and STI: interrupts and single-step traps wait for one more instruction. */
+  shadowInterrupts(): void {
+    this.shadow = true;
+  }
+
+  /** IRET ends the blocking of NMIs. */
+  endNmi(): void {
+    this.nmiBlocked = false;
+  }
+
+  /**
+   * What a helper returns that set rip and may have set IF or TF: the machine looks for interrupts that may
+   * come in now.
+   */
+  changedInterruptFlag(): number {
+    const flags = this.u32(State.SystemFlags);
+    return (flags & (Flag.If | Flag.Tf)) !== 0 ? HelperStatus.Exit : HelperStatus.Jump;
+  }
+
+  u32(offset: number): number {
+    return this.view.getUint32(this.state + offset, true);
+  }
+
+  setU32(offset: number, value: number): void {
+    this.view.setUint32(this.state + offset, value, true);
+  }
+
+  u64(offset: number): bigint {
+    return this.view.getBigUint64(this.state + offset, true);
+  }
+
+  setU64(offset: number, value: bigint): void {
+    this.view.setBigUint64(this.state + offset, BigInt.asUintN(64, value), true);
+  }
+
+  get rip(): bigint {
+    return this.u64(State.Rip);
+  }
+
+  set rip(value: bigint) {
+    this.setU64(State.Rip, value);
+  }
+
+  get cpl(): number {
+    return this.u32(State.Cpl);
+  }
+
+  /** RFLAGS, all of it. */
+  get flags(): number {
+    const status = composeStatusFlags(
+      this.u32(State.FlagResult),
+      this.u32(State.FlagResult + 4),
+      this.u32(State.FlagCarries),
+      this.u32(State.FlagCarries + 4),
+    );
+    return status | (this.u32(State.SystemFlags) & ~STATUS_FLAGS) | Flag.Fixed;
+  }
+
+  /** Writes all of RFLAGS; reserved bits are forced. Call `sync` after changing AC or VM. */
+  set flags(value: number) {
+    const [result, low, high] = splitStatusFlags(value);
+    this.setU64(State.FlagResult, BigInt(result));
+    this.setU32(State.FlagCarries, low);
+    this.setU32(State.FlagCarries + 4, high >>> 0);
+    this.setU32(State.SystemFlags, (value & ~STATUS_FLAGS & 0x3f7fd5) | Flag.Fixed);
+  }
+
+  /** Offset in the state of a field of a segment register. */
+  segmentAt(segment: number, field: number): number {
+    return State.Segments + segment * SegmentField.Length + field;
+  }
+
+  /** Address of the instruction behind the one that `op` stands for. */
+  nextRip(op: MicroOp): bigint {
+    const next = this.u64(State.RipPage) + BigInt(op.inPage + op.length);
+    return next & this.u64(State.RipMask);
+  }
+
+  /**
+   * Works out everything that depends on control registers, privilege and segments: call it after changing
+   * any of them. Cheap enough for each change of privilege.
+   */
+  sync(): void {
+    const cr0 = this.u32(State.Cr0);
+    const cr4 = this.u32(State.Cr4);
+    const efer = this.u32(State.Efer);
+    const attributes = this.u32(this.segmentAt(Segment.Cs, SegmentField.Attributes));
+    const lma = (efer & 0x400) !== 0;
+    const virtual8086 = (this.u32(State.SystemFlags) & Flag.Vm) !== 0;
+    const long = lma && (attributes & 0x200) !== 0;
+    const big = (attributes & 0x400) !== 0 && !virtual8086;
+    const mode = long ? 64 : big ? 32 : 16;
+    const { linear } = this;
+    const { paging } = linear;
+    paging.enabled = (cr0 & 0x80000000) !== 0;
+    paging.levels = lma ? 4 : (cr4 & 0x20) !== 0 ? 3 : 2;
+    paging.writeProtect = (cr0 & 0x10000) !== 0;
+    paging.noExecute = (efer & 0x800) !== 0;
+    paging.smep = (cr4 & 0x100000) !== 0;
+    paging.smap = (cr4 & 0x200000) !== 0;
+    paging.largePages = (cr4 & 0x10) !== 0;
+    paging.globalPages = (cr4 & 0x80) !== 0;
+    const cr3 = this.u64(State.Cr3);
+    paging.root = Number(cr3 & 0xfffffff000n);
+    if (paging.levels === 3) paging.root = Number(cr3 & 0xffffffe0n);
+    const ac = (this.u32(State.SystemFlags) & Flag.Ac) !== 0;
+    const cpl = this.cpl;
+    linear.long = long;
+    linear.user = cpl === 3;
+    linear.strict = paging.smap && !ac;
+    const aligned = (cr0 & 0x40000) !== 0 && ac && cpl === 3;
+    if (aligned !== linear.alignmentChecked) {
+      linear.alignmentChecked = aligned;
+      linear.tlb.flush(false);
+    }
+    const base = long ? 0n : this.u64(this.segmentAt(Segment.Cs, SegmentField.Base));
+    const limit = this.u32(this.segmentAt(Segment.Cs, SegmentField.Limit));
+    const flat = long || (base === 0n && limit === 0xffffffff);
+    const stackBig = (this.u32(this.segmentAt(Segment.Ss, SegmentField.Attributes)) & 0x400) !== 0;
+    this.setU64(State.CodeBase, base);
+    this.setU64(State.RipMask, long ? 0xffffffffffffffffn : big ? 0xffffffffn : 0xffffn);
+    this.setU64(State.StackMask, stackBig && !virtual8086 ? 0xffffffffn : 0xffffn);
+    this.setU32(State.Tlb, linear.tlb.table(linear.kind));
+    const em = (cr0 & 4) !== 0;
+    const ts = (cr0 & 8) !== 0;
+    const noDevice = PseudoEntry.NoDevice;
+    const invalid = PseudoEntry.InvalidOpcode;
+    const osfxsr = (cr4 & 0x200) !== 0;
+    this.#codeMode = this.board.code.mode(mode, flat, {
+      x87: em || ts ? noDevice : 0,
+      mmx: em ? invalid : ts ? noDevice : 0,
+      sse: em || !osfxsr ? invalid : ts ? noDevice : 0,
+    });
+    this.setU32(State.Jumps, this.#codeMode.jumps);
+  }
+
+  /**
+   * The full segment check outside 64-bit mode (Intel SDM vol. 3, 5.3–5.5): returns 0 if the access is
+   * allowed, throws #GP or #SS if not.
+   */
+  checkSegment(segment: number, offset: number, request: number): number {
+    const bytes = request & 0xff;
+    const write = (request & 0x100) !== 0;
+    const attributes = this.u32(this.segmentAt(segment, SegmentField.Attributes));
+    const limit = this.u32(this.segmentAt(segment, SegmentField.Limit));
+    const vector = segment === Segment.Ss ? Vector.StackFault : Vector.GeneralProtection;
+    const present = (attributes & 0x80) !== 0;
+    const code = (attributes & 8) !== 0;
+    const permitted = write ? !code && (attributes & 2) !== 0 : !code || (attributes & 2) !== 0;
+    // A null selector leaves an unusable segment: not present.
+    if (!present || !permitted) raise(vector, 0);
+    const expandDown = !code && (attributes & 4) !== 0;
+    const last = offset + bytes - 1;
+    const top = (attributes & 0x400) !== 0 ? 0xffffffff : 0xffff;
+    const inside = expandDown ? offset > limit && last <= top : last <= limit;
+    if (!inside) raise(vector, 0);
+    return 0;
+  }
+}
