@@ -2,7 +2,6 @@
  * The three formats and their encodings (SDM vol. 1, 4.2.2 and 8.2). An operation unpacks its operands,
  * works on exact integers, and packs once, in round.ts.
  */
-import { bitLength, shiftCount } from "./bits.ts";
 import { Exception, raise } from "./status.ts";
 import type { FloatStatus } from "./status.ts";
 
@@ -213,12 +212,4 @@ function chooseNaN(x: Unpacked, y: Unpacked): F80 {
   else if (x.significand !== y.significand) chosen = x.significand > y.significand ? x : y;
   else chosen = x.sign <= y.sign ? x : y;
   return F80.nan(chosen.sign, chosen.significand);
-}
-
-/** Moves the leading bit of a finite significand to bit `length - 1`, adjusting the exponent. */
-export function normalize(value: Unpacked, length: number): void {
-  const shift = length - bitLength(value.significand);
-  if (shift > 0) value.significand <<= shiftCount(shift);
-  else if (shift < 0) throw new RangeError(`significand longer than ${length} bits`);
-  value.exponent -= shift;
 }

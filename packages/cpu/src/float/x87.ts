@@ -3,8 +3,6 @@
  * The stack, its faults and the status word are in ../x87.
  */
 import { add, divide, multiply, squareRoot } from "./arithmetic.ts";
-import { compare } from "./compare.ts";
-import type { OrderingResult } from "./compare.ts";
 import { convert, fromInteger, roundToIntegral, toInteger, widen } from "./convert.ts";
 import { F32, F64, F80 } from "./format.ts";
 import type { Format } from "./format.ts";
@@ -21,14 +19,6 @@ export const f80Divide = (a: F80, b: F80, status: FloatStatus): F80 =>
   divide(F80, status, a, b, status.precision);
 export const f80SquareRoot = (a: F80, status: FloatStatus): F80 =>
   squareRoot(F80, status, a, status.precision);
-
-/** FCOM (`signalling`) and FUCOM. */
-export const f80Compare = (
-  a: F80,
-  b: F80,
-  signalling: boolean,
-  status: FloatStatus,
-): OrderingResult => compare(F80, status, a, b, signalling);
 
 /** FRNDINT. */
 export const f80Round = (a: F80, status: FloatStatus): F80 =>

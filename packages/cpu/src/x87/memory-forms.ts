@@ -20,11 +20,11 @@ type Width = 16 | 32 | 64;
 
 /** A format in memory: how it is read, written, and what stands for no value. */
 export interface MemoryFormat {
-  read(bytes: DataView, status: FloatStatus): F80;
+  readonly read: (bytes: DataView, status: FloatStatus) => F80;
   /** As {@link read}, for an operand of arithmetic: exceptions are left to the operation. */
-  readOperand?(bytes: DataView, status: FloatStatus): F80;
-  write(bytes: DataView, value: F80, status: FloatStatus): void;
-  indefinite(bytes: DataView): void;
+  readonly readOperand?: (bytes: DataView, status: FloatStatus) => F80;
+  readonly write: (bytes: DataView, value: F80, status: FloatStatus) => void;
+  readonly indefinite: (bytes: DataView) => void;
 }
 
 function putInteger(bytes: DataView, value: bigint, width: Width): void {

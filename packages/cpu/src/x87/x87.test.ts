@@ -46,14 +46,13 @@ describe("x87", () => {
     x87.execute(1, 0xee);
     x87.location.instructionPointer = 0x1000n;
     x87.execute(0, 0xf9);
-    x87.execute(6, 0xf9);
     expect(st(x87, 1)).toEqual(ONE);
     expect(x87.pending).toBe(true);
     expect(x87.isPending(0, 0xc1)).toBe(true);
     expect(x87.execute(0, 0xc1)).toBe(X87Outcome.pending);
     expect(x87.execute(7, 0xe0)).toBe(X87Outcome.storeAx);
     expect(x87.ax & 0x8084).toBe(0x8084);
-    expect(x87.registers.opcode).toBe(0x6f9);
+    expect(x87.registers.opcode).toBe(0x0f9);
     expect(x87.execute(3, 0xe2)).toBe(X87Outcome.done);
     expect(x87.pending).toBe(false);
   });

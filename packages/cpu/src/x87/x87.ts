@@ -125,10 +125,19 @@ const RESERVED: readonly (readonly [number, number, number])[] = [
   [7, 0xf8, 0xff],
 ];
 
+/** By `opcode << 8 | modrm`: 1 for instructions. */
+const DEFINED = Uint8Array.from({ length: 0x800 }, (_, index) => {
+  const opcode = index >> 8;
+  const modrm = index & 0xff;
+  if (modrm < 0xc0) return X87_OPERANDS[(opcode << 3) | ((modrm >> 3) & 7)] === undefined ? 0 : 1;
+  const reserved = ([op, first, last]: readonly [number, number, number]): boolean =>
+    op === opcode && modrm >= first && modrm <= last;
+  return RESERVED.some(reserved) ? 0 : 1;
+});
+
 /** Whether `modrm` with `opcode` (0 for D8) is an instruction at all. */
 export function isX87Instruction(opcode: number, modrm: number): boolean {
-  if (modrm < 0xc0) return X87_OPERANDS[(opcode << 3) | ((modrm >> 3) & 7)] !== undefined;
-  return !RESERVED.some(([op, first, last]) => op === opcode && modrm >= first && modrm <= last);
+  return DEFINED[(opcode << 8) | modrm] === 1;
 }
 
 /** FNINIT, FNCLEX, FNSTSW, FNSTCW, FNSTENV, FNSAVE and the 80287's leftovers do not wait for pending exceptions. */

@@ -1,6 +1,6 @@
 /** SSE instructions on one element or a vector: random cases, and what the software makes of each. */
 import { f32Reciprocal, f32ReciprocalSquareRoot } from "../../src/float/approximate.ts";
-import { forEachElement } from "../../src/float/packed.ts";
+import { f32DotProduct, f64DotProduct, forEachElement } from "../../src/float/packed.ts";
 import * as sse from "../../src/float/sse.ts";
 import { createFloatStatus, loadMxcsr } from "../../src/float/status.ts";
 import type { FloatStatus } from "../../src/float/status.ts";
@@ -319,6 +319,29 @@ instructions.push(
     compute: scalar(32, (_, b) => BigInt(f32ReciprocalSquareRoot(Number(b)))),
   },
 );
+
+for (const immediate of [0xff, 0xf1, 0x7e, 0x35]) {
+  instructions.push(
+    {
+      name: `dpps ${immediate}`,
+      width: 32,
+      code: [0x66, 0x0f, 0x3a, 0x40, 0xc1, immediate],
+      compute({ a, b }) {
+        const sum = f32DotProduct(unpackF32(a), unpackF32(b), immediate, status) ?? 0;
+        return { xmm: packF32([1, 2, 4, 8].map((bit) => (immediate & bit ? sum : 0))) };
+      },
+    },
+    {
+      name: `dppd ${immediate}`,
+      width: 64,
+      code: [0x66, 0x0f, 0x3a, 0x41, 0xc1, immediate],
+      compute({ a, b }) {
+        const sum = f64DotProduct(a, b, immediate, status) ?? 0n;
+        return { xmm: [immediate & 1 ? sum : 0n, immediate & 2 ? sum : 0n] };
+      },
+    },
+  );
+}
 
 /** Every SSE instruction under test. */
 export const SSE_GROUPS: readonly Group[] = instructions.map((instruction, position) => ({
