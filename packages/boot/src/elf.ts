@@ -23,6 +23,9 @@ export interface ElfKernel {
 const MAGIC = [0x7f, 0x45, 0x4c, 0x46];
 const PT_LOAD = 1;
 const PT_NOTE = 4;
+/** Far more than any kernel has; they bound the work that a hostile file can ask for. */
+const PROGRAM_HEADERS_MAX = 128;
+const NOTE_BYTES_MAX = 1 << 16;
 const XEN_ELFNOTE_PHYS32_ENTRY = 18;
 const EM_386 = 3;
 const EM_X86_64 = 62;
@@ -71,11 +74,14 @@ export function parseElf(file: Uint8Array): ElfKernel {
   const count = view.u16(wide ? 56 : 44);
   if (headerBytes < (wide ? 56 : 32)) throw malformed(`program headers of ${headerBytes} bytes`);
 
+  if (count > PROGRAM_HEADERS_MAX) throw malformed(`it has ${count} program headers`);
+
   const segments: ElfSegment[] = [];
   let pvhEntry: number | undefined;
   for (let i = 0; i < count; i++) {
     const header = programHeader(view, headers + i * headerBytes, wide);
     if (header.type === PT_NOTE) {
+      if (header.fileBytes > NOTE_BYTES_MAX) throw malformed("its notes are too long");
       pvhEntry ??= findPvhEntry(view.slice(header.offset, header.fileBytes));
     } else if (header.type === PT_LOAD && header.memoryBytes > 0) {
       if (header.fileBytes > header.memoryBytes) throw malformed("a segment outgrows its memory");

@@ -68,17 +68,21 @@ export function loadOrder(modules: readonly KernelModule[]): KernelModule[] {
 export function modulesDep(modules: readonly KernelModule[]): string {
   const order = loadOrder(modules);
   const byName = new Map(order.map((module) => [module.name, module]));
-  const closure = (module: KernelModule): Set<KernelModule> => {
+  const closures = new Map<KernelModule, Set<KernelModule>>();
+  for (const module of order) {
     const all = new Set<KernelModule>();
     for (const name of module.depends) {
       const dependency = byName.get(name) as KernelModule;
-      for (const deeper of closure(dependency)) all.add(deeper);
+      for (const deeper of closures.get(dependency) ?? []) all.add(deeper);
       all.add(dependency);
     }
-    return all;
-  };
+    closures.set(module, all);
+  }
   return order
-    .map((module) => [`${module.path}:`, ...[...closure(module)].toReversed().map((m) => m.path)])
+    .map((module) => [
+      `${module.path}:`,
+      ...[...(closures.get(module) ?? [])].toReversed().map((m) => m.path),
+    ])
     .map((line) => `${line.join(" ")}\n`)
     .join("");
 }
