@@ -55,7 +55,7 @@ export interface OpcodeEntry {
   /** Exists in 16- and 32-bit code; exists in 64-bit mode. */
   readonly legacy: boolean;
   readonly long: boolean;
-  /** #GP unless at privilege level 0. */
+  /** #GP unless at privilege level 0 (CLAC and STAC: #UD). */
   readonly cpl0: boolean;
   /** #UD in real and virtual-8086 mode. */
   readonly protectedMode: boolean;

@@ -48,16 +48,17 @@ static void __attribute__((noinline)) execute(unsigned long entry, unsigned long
   static const unsigned mxcsr = 0x1f80;
   unsigned long *top = (unsigned long *)(STACK + AREA / 2);
   top[0] = CODE_END;
+  /* The operands are used up before any register that may hold them is loaded. */
   __asm__ volatile(
       "push $0x202\n popfq\n fninit\n ldmxcsr %[mxcsr]\n"
-      "mov %[top], %%rsp\n"
-      "mov %[data], %%rbx\n mov %%rbx, %%rsi\n lea 4096(%%rbx), %%rdi\n mov %%rbx, %%rbp\n"
-      "mov $1, %%ecx\n mov %%rbx, %%rdx\n mov %%rbx, %%r8\n mov %%rbx, %%r9\n mov %%rbx, %%r10\n"
-      "mov %%rbx, %%r11\n mov %%rbx, %%r12\n mov %%rbx, %%r13\n mov %%rbx, %%r14\n mov %%rbx, %%r15\n"
-      "push %[selector]\n push %[entry]\n mov %%rbx, %%rax\n lretq\n"
+      "mov %[top], %%rsp\n push %[selector]\n push %[entry]\n"
+      "mov %[data], %%rbx\n mov %%rbx, %%rax\n mov %%rbx, %%rdx\n mov %%rbx, %%rsi\n"
+      "mov %%rbx, %%rbp\n lea 4096(%%rbx), %%rdi\n mov $1, %%ecx\n"
+      "mov %%rbx, %%r8\n mov %%rbx, %%r9\n mov %%rbx, %%r10\n mov %%rbx, %%r11\n"
+      "mov %%rbx, %%r12\n mov %%rbx, %%r13\n mov %%rbx, %%r14\n mov %%rbx, %%r15\n lretq\n"
       :
-      : [mxcsr] "m"(mxcsr), [top] "r"(top), [data] "r"(DATA + AREA / 2), [selector] "r"(selector),
-        [entry] "r"(entry)
+      : [mxcsr] "m"(mxcsr), [top] "r"(top), [selector] "r"(selector), [entry] "r"(entry),
+        [data] "i"(DATA + AREA / 2)
       : "memory");
 }
 

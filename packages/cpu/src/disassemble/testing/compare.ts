@@ -28,7 +28,7 @@ export function emptyComparison(): Comparison {
  * with a register, and has no LOCK MOV CR0 unless it offers it.
  */
 const EXCLUDED =
-  /^(Aadd|Aand|Aor|Axor|Enqcmd|Aes(enc|dec)(wide)?(128|256)kl|Encodekey|Loadiwkey|Reservednop_\w+_0F0D|X(store|crypt|sha)|Ccs_|Montmul|Pconfig|Pbndkb|Wrmsrns|(Rd|Wr)msrlist|Lkgs|Hreset|Mcommit|Uiret|Testui|Clui|Stui|Senduipi|Seam|Tdcall|Erets|Eretu|Rmpquery|Rmpread|Mov_cr_r|Mov_r(32|64)_cr|Xsusldtrk|Xresldtrk|Cl1invmb|Prefetchrst|Bnd|Urdmsr|Uwrmsr)/;
+  /^(Aadd|Aand|Aor|Axor|Enqcmd|Aes(enc|dec)(wide)?(128|256)kl|Encodekey|Loadiwkey|Reservednop_\w+_0F0D|X(store|crypt|sha)|Ccs_|Via_|Montmul|Pconfig|Pbndkb|Wrmsrns|(Rd|Wr)msrlist|Lkgs|Hreset|Mcommit|Uiret|Testui|Clui|Stui|Senduipi|Seam|Tdcall|Erets|Eretu|Rmpquery|Rmpread|Mov_cr_r|Mov_r(32|64)_cr|Xsusldtrk|Xresldtrk|Cl1invmb|Prefetchrst|Bnd|Urdmsr|Uwrmsr)/;
 
 const VECTOR = new Set(["vex", "evex", "xop", "3dnow"]);
 const decoders = { amd: new Decoder(), intel: new Decoder({ vendor: "intel" }) };
