@@ -9,8 +9,8 @@ export interface MsiSink {
 }
 
 /**
- * Anything that can be saved and put back: to a plain object of numbers, strings, bigints, byte arrays
- * and nested plain objects, with the version of its layout, from which `restore` continues exactly.
+ * Anything that can be saved and put back: to a plain object of numbers, booleans, strings, bigints, byte
+ * arrays, lists and nested plain objects, with the version of its layout, from which `restore` continues exactly.
  * `restore` throws a coded error when the object is not of a version it knows.
  */
 export interface Snapshottable<State extends { readonly version: number }> {

@@ -1,3 +1,5 @@
+import { memoryError } from "./errors.ts";
+
 /** Where random bytes come from: the host, or a seed in a run that must repeat. */
 export interface Entropy {
   /** Fills the whole of `bytes`. */
@@ -59,7 +61,17 @@ export class SeededEntropy implements Entropy {
     return this.#state.map((word) => word >>> 0);
   }
 
+  /** @throws QZ_MEMORY_STATE unless `state` is four 32-bit words, not all zero. */
   restore(state: readonly number[]): void {
-    this.#state = [state[0] ?? 1, state[1] ?? 2, state[2] ?? 3, state[3] ?? 4];
+    const [a = -1, b = -1, c = -1, d = -1] = state;
+    const words: [number, number, number, number] = [a, b, c, d];
+    const possible = words.every((word) => Number.isInteger(word) && word === word >>> 0);
+    if (!possible || state.length !== 4 || (a | b | c | d) === 0) {
+      throw memoryError("QZ_MEMORY_STATE", {
+        what: "the random generator",
+        reason: "it is not four 32-bit words",
+      });
+    }
+    this.#state = words;
   }
 }

@@ -35,6 +35,14 @@ export const memoryErrors = {
     status: "invalid",
     message: "this is not a snapshot of a memory of this shape: {reason}",
   },
+  QZ_MEMORY_SNAPSHOT_FILE: {
+    status: "unavailable",
+    message: "the snapshot file {path} cannot be used: {reason}",
+  },
+  QZ_MEMORY_STATE: {
+    status: "invalid",
+    message: "the saved state of {what} cannot be restored: {reason}",
+  },
 } as const satisfies ErrorCatalogue;
 
 export const memoryError = defineErrors(memoryErrors);

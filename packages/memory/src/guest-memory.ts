@@ -121,7 +121,7 @@ export class GuestMemory {
    */
   allocate(length: number, align = 64): number {
     const offset = roundUp(this.#arenaUsed, align);
-    if (offset + length > this.#arenaBytes) {
+    if (!(length >= 0 && offset + length <= this.#arenaBytes)) {
       throw memoryError("QZ_MEMORY_ARENA_FULL", { bytes: length });
     }
     this.#arenaUsed = offset + length;
@@ -162,11 +162,13 @@ export class GuestMemory {
 
   /**
    * Bytes of RAM that the caller will overwrite now, as a view. Dirty tracking and cached code are told
-   * before it returns.
+   * before it returns. Where any of the pages is read-only it is a view of no guest's memory, so that what
+   * is written is dropped; that holds for all writing methods.
    * @throws QZ_MEMORY_OUT_OF_RANGE
    */
   writeView(address: number, length: number): Uint8Array<SharedArrayBuffer> {
     const offset = this.#writable(address, length);
+    if (offset < 0) return new Uint8Array(new SharedArrayBuffer(length));
     return this.bytes.subarray(offset, offset + length);
   }
 
@@ -197,23 +199,39 @@ export class GuestMemory {
   }
 
   writeUint8(address: number, value: number): void {
-    this.bytes[this.#writable(address, 1)] = value;
+    const offset = this.#writable(address, 1);
+    if (offset >= 0) this.bytes[offset] = value;
   }
 
   writeUint16(address: number, value: number): void {
-    this.view.setUint16(this.#writable(address, 2), value, true);
+    const offset = this.#writable(address, 2);
+    if (offset >= 0) this.view.setUint16(offset, value, true);
   }
 
   writeUint32(address: number, value: number): void {
-    this.view.setUint32(this.#writable(address, 4), value, true);
+    const offset = this.#writable(address, 4);
+    if (offset >= 0) this.view.setUint32(offset, value, true);
   }
 
   writeUint64(address: number, value: bigint): void {
-    this.view.setBigUint64(this.#writable(address, 8), value, true);
+    const offset = this.#writable(address, 8);
+    if (offset >= 0) this.view.setBigUint64(offset, value, true);
   }
 
-  /** Makes pages read-only for the guest (ROM). `address` and `length` are multiples of 4096. @throws QZ_MEMORY_OUT_OF_RANGE */
+  /**
+   * Makes pages read-only for the guest and its devices (ROM).
+   * @throws QZ_MEMORY_OUT_OF_RANGE, and QZ_MEMORY_MISALIGNED unless `address` and `length` are multiples of 4096.
+   */
   protect(address: number, length: number): void {
+    if (address % PAGE_BYTES !== 0 || length % PAGE_BYTES !== 0) {
+      throw memoryError("QZ_MEMORY_MISALIGNED", {
+        name: "read-only memory",
+        base: `0x${address.toString(16)}`,
+        length,
+        unit: PAGE_BYTES,
+        limit: this.ramBytes,
+      });
+    }
     const first = (this.#ram(address, length) - this.ramOffset) / PAGE_BYTES;
     for (let page = first; page < first + length / PAGE_BYTES; page++) {
       this.#setAttribute(page, PageAttribute.ReadOnly);
@@ -228,8 +246,8 @@ export class GuestMemory {
    */
   beforeWrite(offset: number, length: number): boolean {
     let writable = true;
-    const first = Math.floor((offset - this.ramOffset) / PAGE_BYTES);
-    const last = Math.floor((offset + length - 1 - this.ramOffset) / PAGE_BYTES);
+    const first = (offset - this.ramOffset) >>> 12;
+    const last = (offset + length - 1 - this.ramOffset) >>> 12;
     for (let page = first; page <= last; page++) {
       const attributes = this.pageAttributes[page] as number;
       if (attributes === 0) continue;
@@ -301,10 +319,10 @@ export class GuestMemory {
     return offset;
   }
 
+  /** The offset to write to, or -1 if the write is to be dropped. */
   #writable(address: number, length: number): number {
     const offset = this.#ram(address, length);
-    if (length > 0) this.beforeWrite(offset, length);
-    return offset;
+    return length === 0 || this.beforeWrite(offset, length) ? offset : -1;
   }
 }
 

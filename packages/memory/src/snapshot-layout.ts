@@ -1,0 +1,160 @@
+import { memoryError } from "./errors.ts";
+import type { GuestMemory } from "./guest-memory.ts";
+import { LOW_RAM_TOP, PAGE_BYTES } from "./guest-memory.ts";
+
+/** The size of the header at the start of a snapshot; the page table follows it. */
+export const HEADER_BYTES = 4096;
+
+/**
+ * What the image is aligned to, so that it can be mapped by hosts with pages of up to 64 KiB over a
+ * WebAssembly memory, whose own unit this is.
+ */
+const IMAGE_ALIGN = 65536;
+
+/** The layout's version; it changes with every incompatible change of the layout. */
+export const SNAPSHOT_VERSION = 1;
+
+const MAGIC = "QZMEMORY";
+const ID_BYTES = 16;
+
+/** One byte of the page table: one of the first three, and perhaps `ReadOnly`. */
+export const PageState = {
+  /** Only in increments: the page is as in the snapshot before. */
+  Unchanged: 0,
+  Zero: 1,
+  /** The page's bytes are in the image. */
+  Stored: 2,
+  ReadOnly: 0x80,
+} as const;
+const STATE_MASK = 0x7f;
+
+// Offsets in the header; all integers are little-endian.
+const AT = {
+  magic: 0,
+  version: 8,
+  pageBytes: 12,
+  ramBytes: 16,
+  lowRamTop: 24,
+  imageOffset: 32,
+  storedPages: 40,
+  tableChecksum: 48,
+  id: 64,
+  parent: 80,
+  checksum: HEADER_BYTES - 4,
+} as const;
+
+/** What a snapshot says about itself. */
+export interface MemorySnapshot {
+  /** 32 hexadecimal digits, random, by which increments name their parent. */
+  readonly id: string;
+  /** The snapshot that this one is an increment of; absent for one that stands alone. */
+  readonly parent?: string;
+  readonly ramBytes: number;
+  /** Pages whose bytes are in the image; all others are zero, or unchanged in an increment. */
+  readonly storedPages: number;
+  /** Where the image of the RAM starts. */
+  readonly imageOffset: number;
+  /** The length of the whole snapshot, holes counted in. */
+  readonly bytes: number;
+}
+
+/** Where the image starts in a snapshot of a RAM of this size. */
+export function imageOffsetOf(ramBytes: number): number {
+  return Math.ceil((HEADER_BYTES + ramBytes / PAGE_BYTES) / IMAGE_ALIGN) * IMAGE_ALIGN;
+}
+
+export function encodeHeader(snapshot: MemorySnapshot, table: Uint8Array): Uint8Array<ArrayBuffer> {
+  const header = new Uint8Array(HEADER_BYTES);
+  const view = new DataView(header.buffer);
+  header.set(new TextEncoder().encode(MAGIC), AT.magic);
+  view.setUint32(AT.version, SNAPSHOT_VERSION, true);
+  view.setUint32(AT.pageBytes, PAGE_BYTES, true);
+  view.setBigUint64(AT.ramBytes, BigInt(snapshot.ramBytes), true);
+  view.setBigUint64(AT.lowRamTop, BigInt(LOW_RAM_TOP), true);
+  view.setBigUint64(AT.imageOffset, BigInt(snapshot.imageOffset), true);
+  view.setBigUint64(AT.storedPages, BigInt(snapshot.storedPages), true);
+  view.setUint32(AT.tableChecksum, checksum(table), true);
+  header.set(fromHex(snapshot.id), AT.id);
+  if (snapshot.parent !== undefined) header.set(fromHex(snapshot.parent), AT.parent);
+  view.setUint32(AT.checksum, checksum(header.subarray(0, AT.checksum)), true);
+  return header;
+}
+
+/** Reads a header. @throws QZ_MEMORY_SNAPSHOT when it is none, damaged, or of another version. */
+export function decodeHeader(header: Uint8Array<ArrayBuffer>): MemorySnapshot {
+  const view = new DataView(header.buffer, header.byteOffset, HEADER_BYTES);
+  const number = (at: number) => Number(view.getBigUint64(at, true));
+  const magic = new TextDecoder("latin1").decode(header.subarray(0, MAGIC.length));
+  if (magic !== MAGIC) throw bad("it does not begin like one");
+  const version = view.getUint32(AT.version, true);
+  if (version !== SNAPSHOT_VERSION)
+    throw bad(`its layout is version ${version}, this is version ${SNAPSHOT_VERSION}`);
+  if (view.getUint32(AT.checksum, true) !== checksum(header.subarray(0, AT.checksum)))
+    throw bad("its header is damaged");
+  const ramBytes = number(AT.ramBytes);
+  const imageOffset = number(AT.imageOffset);
+  const sameShape =
+    view.getUint32(AT.pageBytes, true) === PAGE_BYTES &&
+    number(AT.lowRamTop) === LOW_RAM_TOP &&
+    imageOffset === imageOffsetOf(ramBytes);
+  if (!sameShape) throw bad("its pages or its memory hole are not this platform's");
+  const parent = header.subarray(AT.parent, AT.parent + ID_BYTES);
+  return {
+    id: toHex(header.subarray(AT.id, AT.id + ID_BYTES)),
+    ...(parent.some((byte) => byte !== 0) && { parent: toHex(parent) }),
+    ramBytes,
+    storedPages: number(AT.storedPages),
+    imageOffset,
+    bytes: imageOffset + ramBytes,
+  };
+}
+
+/** Checks a page table against its header. @throws QZ_MEMORY_SNAPSHOT */
+export function checkTable(
+  header: Uint8Array<ArrayBuffer>,
+  snapshot: MemorySnapshot,
+  table: Uint8Array,
+): void {
+  const expected = new DataView(header.buffer, header.byteOffset).getUint32(AT.tableChecksum, true);
+  if (checksum(table) !== expected) throw bad("its page table is damaged");
+  const least = snapshot.parent === undefined ? PageState.Zero : PageState.Unchanged;
+  let stored = 0;
+  for (const entry of table) {
+    const state = entry & STATE_MASK;
+    if (state < least || state > PageState.Stored) throw bad("its page table is not possible");
+    if (state === PageState.Stored) stored++;
+  }
+  if (stored !== snapshot.storedPages) throw bad("its page table does not fit its header");
+}
+
+/** @throws QZ_MEMORY_SNAPSHOT for a snapshot of a RAM of another size. */
+export function checkShape(snapshot: MemorySnapshot, memory: GuestMemory): void {
+  if (snapshot.ramBytes === memory.ramBytes) return;
+  throw bad(`it has ${snapshot.ramBytes} bytes of RAM, this memory has ${memory.ramBytes}`);
+}
+
+/** The state in an entry of the page table, without `ReadOnly`. */
+export function stateOf(entry: number | undefined): number {
+  return (entry ?? 0) & STATE_MASK;
+}
+
+export function toHex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** @throws QZ_MEMORY_SNAPSHOT for what is no snapshot's id. */
+export function fromHex(id: string): Uint8Array {
+  if (!/^[0-9a-f]{32}$/.test(id)) throw bad(`${JSON.stringify(id)} is no snapshot's id`);
+  return Uint8Array.from({ length: ID_BYTES }, (_, i) => parseInt(id.slice(2 * i, 2 * i + 2), 16));
+}
+
+export function bad(reason: string): Error {
+  return memoryError("QZ_MEMORY_SNAPSHOT", { reason });
+}
+
+/** FNV-1a: finds damage by accident, not by intent. */
+function checksum(bytes: Uint8Array): number {
+  let hash = 0x811c9dc5;
+  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash >>> 0;
+}
