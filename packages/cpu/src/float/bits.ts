@@ -45,16 +45,13 @@ export function integerSquareRoot(value: bigint): bigint {
   const length = bitLength(value);
   const drop = Math.max(0, length - 1000);
   const even = drop + (drop & 1);
-  // A double estimate has about 50 good bits; each Newton step doubles them.
-  let root =
-    (BigInt(Math.floor(Math.sqrt(Number(value >> BigInt(even))))) << BigInt(even / 2)) + 1n;
-  for (;;) {
-    const next = (root + value / root) >> 1n;
-    const difference = next - root;
-    root = next;
-    if (difference >= -1n && difference <= 1n) break;
+  // A double has about 50 good bits and each Newton step doubles them. A step never ends below the floor.
+  const estimate = BigInt(Math.floor(Math.sqrt(Number(value >> BigInt(even)))));
+  let root = estimate << BigInt(even / 2);
+  for (let good = 50; ; good *= 2) {
+    root = (root + value / root) >> 1n;
+    if (2 * good > length / 2 + 4) break;
   }
   while (root * root > value) root--;
-  while ((root + 1n) * (root + 1n) <= value) root++;
   return root;
 }
