@@ -56,6 +56,8 @@ function cases(decoder: Decoder, mode: 32 | 64): Case[] {
           if (map.length === 1 && opcode === 1 && isVirtualisation(modrm)) continue;
           // AMD's LOCK MOV CR0, another way to write CR8.
           if (map.length === 1 && prefix[0] === 0xf0 && [0x20, 0x22].includes(opcode)) continue;
+          // LOCK VERW on memory: not refused by processors whose microcode clears buffers with it.
+          if (map.length === 1 && prefix[0] === 0xf0 && opcode === 0 && modrm === 0x2b) continue;
           const bytes = new Uint8Array(15);
           bytes.set([...prefix, ...map, opcode, modrm]);
           const entry = decoder.decode(bytes, 0, 15, mode);
@@ -68,10 +70,12 @@ function cases(decoder: Decoder, mode: 32 | 64): Case[] {
   return found;
 }
 
-/** VMX and SVM, which hypervisors hide more or less thoroughly, WRPKRU and MWAITX. */
+/** VMX, SVM, SEV and MONITORX, which hypervisors hide more or less thoroughly, and WRPKRU. */
 function isVirtualisation(modrm: number): boolean {
   return (
-    (modrm >= 0xc1 && modrm <= 0xc4) || (modrm & 0xf8) === 0xd8 || [0xef, 0xfb].includes(modrm)
+    (modrm >= 0xc1 && modrm <= 0xc4) ||
+    (modrm & 0xf8) === 0xd8 ||
+    [0xef, 0xfa, 0xfb, 0xfe, 0xff].includes(modrm)
   );
 }
 
