@@ -111,7 +111,7 @@ export const ONE_BYTE_OPCODES: readonly string[] = [
   "c6 /0 mov Eb,Ib",
   "c6 =f8 xabort Ib rtm",
   "c7 /0 mov Ev,Iz",
-  "c7 =f8 xbegin Jz branch rtm",
+  "c7 =f8 xbegin Jz d64 rtm",
   "c8 enter Iw,Ib d64",
   "c9 leave - d64",
   "ca retf Iw v",

@@ -115,6 +115,21 @@ const PREFIXES = Uint8Array.of(
   0x4f,
 );
 
+/** Turns random bytes into VEX, EVEX or XOP with an existing opcode map and, mostly, no second source. */
+function placeVectorFrame(bytes: Uint8Array, at: number, random: () => number): void {
+  const escape = [0xc4, 0xc5, 0x62, 0x8f][random() % 4] ?? 0;
+  const first = bytes[at + 1] ?? 0;
+  const second = bytes[at + 2] ?? 0;
+  const unused = random() % 3 === 0 ? 0 : 0x78;
+  bytes[at] = escape;
+  if (escape === 0xc5) bytes[at + 1] = first | unused;
+  else {
+    const map = escape === 0x8f ? 8 + (random() % 3) : 1 + (random() % 3);
+    bytes[at + 1] = (first & (escape === 0x62 ? 0xf0 : 0xe0)) | map;
+    bytes[at + 2] = second | unused | (escape === 0x62 ? 4 : 0);
+  }
+}
+
 /** Compares random bytes, weighted towards prefixes and the larger opcode maps. */
 export function compareRandom(
   count: number,
@@ -135,8 +150,9 @@ export function compareRandom(
     for (let j = 0; j < 15; j++) bytes[j] = random();
     let at = 0;
     while (at < 10 && random() % 3 === 0) bytes[at++] = PREFIXES[random() % PREFIXES.length] ?? 0;
-    const map = random() % 5;
-    if (map > 2) bytes[at++] = 0x0f;
+    const map = random() % 6;
+    if (map === 5) placeVectorFrame(bytes, at, random);
+    if (map === 3 || map === 4) bytes[at++] = 0x0f;
     if (map === 4) bytes[at] = random() % 2 === 0 ? 0x38 : 0x3a;
     compareInstruction(bytes, mode, 0x1000n, comparison, vendor);
   }
