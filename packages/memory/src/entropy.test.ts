@@ -3,11 +3,11 @@ import { expect, test } from "vitest";
 import { SeededEntropy, hostEntropy } from "./entropy.ts";
 import type { Entropy } from "./entropy.ts";
 
-function take(source: Entropy, count: number): Uint8Array {
-  const bytes = new Uint8Array(count);
+function filled<Bytes extends Uint8Array>(bytes: Bytes, source: Entropy): Bytes {
   source.fill(bytes);
   return bytes;
 }
+const take = (source: Entropy, count: number) => filled(new Uint8Array(count), source);
 
 test("the same seed → the same bytes; another seed → others", () => {
   expect(take(new SeededEntropy(7), 100)).toEqual(take(new SeededEntropy(7), 100));
@@ -42,8 +42,7 @@ test("seeded bytes → every value, evenly enough", () => {
 });
 
 test("the host's bytes → fill more than one call's worth, and shared memory", () => {
-  const bytes = new Uint8Array(new SharedArrayBuffer(200_000));
-  hostEntropy.fill(bytes);
+  const bytes = filled(new Uint8Array(new SharedArrayBuffer(200_000)), hostEntropy);
   expect(new Set(bytes).size).toBe(256);
   expect(bytes.subarray(-16).some((byte) => byte !== 0)).toBe(true);
 });

@@ -14,7 +14,8 @@ const IMAGE_ALIGN = 65536;
 /** The layout's version; it changes with every incompatible change of the layout. */
 export const SNAPSHOT_VERSION = 1;
 
-const MAGIC = "QZMEMORY";
+/** "QZMEMORY". */
+const MAGIC = [0x51, 0x5a, 0x4d, 0x45, 0x4d, 0x4f, 0x52, 0x59] as const;
 const ID_BYTES = 16;
 
 /** One byte of the page table: one of the first three, and perhaps `ReadOnly`. */
@@ -63,20 +64,23 @@ export function imageOffsetOf(ramBytes: number): number {
   return Math.ceil((HEADER_BYTES + ramBytes / PAGE_BYTES) / IMAGE_ALIGN) * IMAGE_ALIGN;
 }
 
-export function encodeHeader(snapshot: MemorySnapshot, table: Uint8Array): Uint8Array<ArrayBuffer> {
+export function encodeHeader(
+  snapshot: MemorySnapshot,
+  table: Uint8Array<ArrayBuffer>,
+): Uint8Array<ArrayBuffer> {
   const header = new Uint8Array(HEADER_BYTES);
   const view = new DataView(header.buffer);
-  header.set(new TextEncoder().encode(MAGIC), AT.magic);
+  header.set(MAGIC, AT.magic);
   view.setUint32(AT.version, SNAPSHOT_VERSION, true);
   view.setUint32(AT.pageBytes, PAGE_BYTES, true);
   view.setBigUint64(AT.ramBytes, BigInt(snapshot.ramBytes), true);
   view.setBigUint64(AT.lowRamTop, BigInt(LOW_RAM_TOP), true);
   view.setBigUint64(AT.imageOffset, BigInt(snapshot.imageOffset), true);
   view.setBigUint64(AT.storedPages, BigInt(snapshot.storedPages), true);
-  view.setUint32(AT.tableChecksum, checksum(table), true);
+  view.setUint32(AT.tableChecksum, checksum(table.buffer), true);
   header.set(fromHex(snapshot.id), AT.id);
   if (snapshot.parent !== undefined) header.set(fromHex(snapshot.parent), AT.parent);
-  view.setUint32(AT.checksum, checksum(header.subarray(0, AT.checksum)), true);
+  view.setUint32(AT.checksum, headerChecksum(header), true);
   return header;
 }
 
@@ -84,12 +88,12 @@ export function encodeHeader(snapshot: MemorySnapshot, table: Uint8Array): Uint8
 export function decodeHeader(header: Uint8Array<ArrayBuffer>): MemorySnapshot {
   const view = new DataView(header.buffer, header.byteOffset, HEADER_BYTES);
   const number = (at: number) => Number(view.getBigUint64(at, true));
-  const magic = new TextDecoder("latin1").decode(header.subarray(0, MAGIC.length));
-  if (magic !== MAGIC) throw bad("it does not begin like one");
+  if (MAGIC.some((byte, i) => header[AT.magic + i] !== byte))
+    throw bad("it does not begin like one");
   const version = view.getUint32(AT.version, true);
   if (version !== SNAPSHOT_VERSION)
     throw bad(`its layout is version ${version}, this is version ${SNAPSHOT_VERSION}`);
-  if (view.getUint32(AT.checksum, true) !== checksum(header.subarray(0, AT.checksum)))
+  if (view.getUint32(AT.checksum, true) !== headerChecksum(header))
     throw bad("its header is damaged");
   const ramBytes = number(AT.ramBytes);
   const imageOffset = number(AT.imageOffset);
@@ -109,20 +113,35 @@ export function decodeHeader(header: Uint8Array<ArrayBuffer>): MemorySnapshot {
   };
 }
 
+/**
+ * A page table for this many pages, all of them zero. Its buffer is a whole number of words, so that checks
+ * can take four entries at once; the filling entries are zero pages too.
+ */
+export function createTable(pages: number): Uint8Array<ArrayBuffer> {
+  const padded = new Uint8Array(Math.ceil(pages / 4) * 4).fill(PageState.Zero);
+  return padded.subarray(0, pages);
+}
+
 /** Checks a page table against its header. @throws QZ_MEMORY_SNAPSHOT */
 export function checkTable(
   header: Uint8Array<ArrayBuffer>,
   snapshot: MemorySnapshot,
-  table: Uint8Array,
+  table: Uint8Array<ArrayBuffer>,
 ): void {
   const expected = new DataView(header.buffer, header.byteOffset).getUint32(AT.tableChecksum, true);
-  if (checksum(table) !== expected) throw bad("its page table is damaged");
-  const least = snapshot.parent === undefined ? PageState.Zero : PageState.Unchanged;
+  if (checksum(table.buffer) !== expected) throw bad("its page table is damaged");
+  const whole = snapshot.parent === undefined;
   let stored = 0;
-  for (const entry of table) {
-    const state = entry & STATE_MASK;
-    if (state < least || state > PageState.Stored) throw bad("its page table is not possible");
-    if (state === PageState.Stored) stored++;
+  const words = new Int32Array(table.buffer);
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i] as number;
+    // In each byte only one of the two lowest bits may be set, and one must be unless it is an increment.
+    const ones = word & 0x01010101;
+    const twos = (word >>> 1) & 0x01010101;
+    const possible = (word & 0x7c7c7c7c) === 0 && (ones & twos) === 0;
+    if (!possible || (whole && (ones | twos) !== 0x01010101))
+      throw bad("its page table is not possible");
+    stored += Math.imul(twos, 0x01010101) >>> 24;
   }
   if (stored !== snapshot.storedPages) throw bad("its page table does not fit its header");
 }
@@ -152,9 +171,15 @@ export function bad(reason: string): Error {
   return memoryError("QZ_MEMORY_SNAPSHOT", { reason });
 }
 
-/** FNV-1a: finds damage by accident, not by intent. */
-function checksum(bytes: Uint8Array): number {
+/** Over all of the header but the checksum itself. */
+function headerChecksum(header: Uint8Array): number {
+  return checksum(header.slice(0, AT.checksum).buffer);
+}
+
+/** FNV-1a over 32-bit words: finds damage by accident, not by intent. */
+function checksum(bytes: ArrayBuffer): number {
+  const words = new Int32Array(bytes);
   let hash = 0x811c9dc5;
-  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
+  for (let i = 0; i < words.length; i++) hash = Math.imul(hash ^ (words[i] as number), 0x01000193);
   return hash >>> 0;
 }

@@ -9,6 +9,7 @@ import {
   bad,
   checkShape,
   checkTable,
+  createTable,
   decodeHeader,
   encodeHeader,
   fromHex,
@@ -108,7 +109,7 @@ export async function inspectSnapshot(source: SnapshotSource): Promise<MemorySna
 export interface OpenSnapshot {
   readonly source: SnapshotSource;
   readonly snapshot: MemorySnapshot;
-  readonly table: Uint8Array;
+  readonly table: Uint8Array<ArrayBuffer>;
 }
 
 /** Opens a snapshot and its increments and checks that they belong together and to this memory. */
@@ -144,8 +145,8 @@ export async function readPages(
   chain: readonly OpenSnapshot[],
   mapped: 0 | 1,
 ): Promise<void> {
-  const first = chain[0] as OpenSnapshot;
-  const owner = new Uint8Array(first.table.length);
+  if (chain.length === mapped) return;
+  const owner = new Uint8Array(memory.pageAttributes.length);
   chain.forEach(({ table }, i) => {
     for (let page = 0; page < table.length; page++)
       if (stateOf(table[page]) !== PageState.Unchanged) owner[page] = i;
@@ -174,7 +175,9 @@ export async function readPages(
 export function finish(memory: GuestMemory, chain: readonly OpenSnapshot[]): MemorySnapshot {
   const { snapshot, table } = chain.at(-1) as OpenSnapshot;
   const { pageAttributes } = memory;
-  for (let page = 0; page < pageAttributes.length; page++) {
+  const none =
+    !hasBit(table, PageState.ReadOnly) && !hasBit(pageAttributes, PageAttribute.ReadOnly);
+  for (let page = none ? pageAttributes.length : 0; page < pageAttributes.length; page++) {
     const others = (pageAttributes[page] as number) & ~PageAttribute.ReadOnly;
     const readOnly = (table[page] as number) & PageState.ReadOnly ? PageAttribute.ReadOnly : 0;
     pageAttributes[page] = others | readOnly;
@@ -191,8 +194,8 @@ async function open(source: SnapshotSource, memory?: GuestMemory): Promise<OpenS
   // Before the table is made: a header may say any size.
   if (memory) checkShape(snapshot, memory);
   else if (snapshot.ramBytes > Number.MAX_SAFE_INTEGER) throw bad("its size is not possible");
-  if (!memory) return { source, snapshot, table: new Uint8Array(0) };
-  const table = new Uint8Array(snapshot.ramBytes / PAGE_BYTES);
+  if (!memory) return { source, snapshot, table: createTable(0) };
+  const table = createTable(snapshot.ramBytes / PAGE_BYTES);
   await source.read(HEADER_BYTES, table);
   checkTable(header, snapshot, table);
   return { source, snapshot, table };
@@ -201,13 +204,14 @@ async function open(source: SnapshotSource, memory?: GuestMemory): Promise<OpenS
 /** The page table of a memory as it is: of all pages, or of the changed ones. */
 function classify(memory: GuestMemory, changed?: readonly number[]): Uint8Array<ArrayBuffer> {
   const pages = memory.ramBytes / PAGE_BYTES;
-  const table = new Uint8Array(pages);
+  const table = createTable(pages);
   const words = new Int32Array(memory.wasm.buffer);
   const look = (page: number) => {
     const zero = isZero(words, memory.ramOffset + page * PAGE_BYTES);
     table[page] = zero ? PageState.Zero : PageState.Stored;
   };
   if (changed) {
+    table.fill(PageState.Unchanged);
     for (const address of changed) {
       const offset = memory.offsetOf(address, PAGE_BYTES);
       if (offset < 0 || address % PAGE_BYTES !== 0) {
@@ -226,6 +230,15 @@ function classify(memory: GuestMemory, changed?: readonly number[]): Uint8Array<
       table[page] = (table[page] as number) | PageState.ReadOnly;
   }
   return table;
+}
+
+/** Whether any byte has this bit: four bytes at a time, since restoring a mapped memory is little else. */
+function hasBit(bytes: Uint8Array, bit: number): boolean {
+  const tail = bytes.length & ~3;
+  const mask = Math.imul(bit, 0x01010101);
+  const words = new Int32Array(bytes.buffer, bytes.byteOffset, tail / 4);
+  for (let i = 0; i < words.length; i++) if ((words[i] as number) & mask) return true;
+  return bytes.subarray(tail).some((byte) => (byte & bit) !== 0);
 }
 
 function isZero(words: Int32Array, offset: number): boolean {

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { readSync, writeSync } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { isQueztlError } from "@queztl/errors";
@@ -99,22 +100,32 @@ export async function inspectSnapshotFile(path: string): Promise<MemorySnapshot>
   });
 }
 
+/** Up to here a synchronous call is done sooner than an asynchronous one comes back. */
+const SMALL = 128 * 1024;
+
 function sourceOf(file: FileHandle): SnapshotSource {
   return {
     async read(position, target) {
+      const small = target.length <= SMALL;
       for (let done = 0; done < target.length;) {
-        const { bytesRead } = await file.read(target, done, target.length - done, position + done);
-        if (bytesRead === 0) throw new Error(`it ends at byte ${position + done}: it was cut off`);
-        done += bytesRead;
+        const rest = target.length - done;
+        const count = small
+          ? readSync(file.fd, target, done, rest, position + done)
+          : (await file.read(target, done, rest, position + done)).bytesRead;
+        if (count === 0) throw new Error(`it ends at byte ${position + done}: it was cut off`);
+        done += count;
       }
     },
   };
 }
 
 async function writeAll(file: FileHandle, position: number, bytes: Uint8Array): Promise<void> {
+  const small = bytes.length <= SMALL;
   for (let done = 0; done < bytes.length;) {
     const rest = bytes.length - done;
-    done += (await file.write(bytes, done, rest, position + done)).bytesWritten;
+    done += small
+      ? writeSync(file.fd, bytes, done, rest, position + done)
+      : (await file.write(bytes, done, rest, position + done)).bytesWritten;
   }
 }
 
