@@ -1,5 +1,7 @@
 import { VirtualClock, hostEntropy } from "@queztl/memory";
 import type { Bus, Clock, Entropy, GuestMemory } from "@queztl/memory";
+import type { ApicBus } from "./apic/apic-bus.ts";
+import { LocalApic } from "./apic/local-apic.ts";
 import type { CodeCache, CodeMode } from "./execute/code-cache.ts";
 import { Vector, raise } from "./execute/guest-fault.ts";
 import { LinearMemory } from "./execute/linear-memory.ts";
@@ -13,12 +15,15 @@ import { composeStatusFlags, splitStatusFlags } from "./semantics/flags.ts";
 import { Flag, STATUS_FLAGS, Segment, SegmentField, State } from "./state/layout.ts";
 import { HelperStatus } from "./state/status.ts";
 
-/** What vCPUs of one machine share: memory, buses and decoded code. */
+/** What vCPUs of one machine share: memory, buses, decoded code, and the bus between their local APICs. */
 export interface CpuBoard {
   readonly memory: GuestMemory;
   readonly ports: Bus;
   readonly mmio: Bus;
   readonly code: CodeCache;
+  readonly apics: ApicBus;
+  /** The PIC: whether its INTR pin is asserted, and its answer to an interrupt-acknowledge cycle. */
+  pic: { pending(): boolean; acknowledge(): number } | undefined;
 }
 
 /** How a processor is made; all of it has defaults. */
@@ -59,6 +64,21 @@ export class Core {
   nmiBlocked = false;
   /** Interrupts wait until one more instruction has run (after STI, MOV SS, POP SS). */
   shadow = false;
+  /** Stopped by INIT until a startup message comes; the state in which all processors but 0 begin. */
+  waitingForStartup = false;
+  /** An NMI is pending. */
+  nmiPending = false;
+  /** Something outside the program wants a look between instructions: an interrupt, a request to stop. */
+  attention = false;
+  /** A PAUSE loop offers its turn to the other processors. */
+  yields = false;
+  /** Where a fault while delivering a software interrupt returns to: the INT itself. */
+  returnOnFault: bigint | undefined;
+  /** DR6 bits of data breakpoints that the current instruction met. */
+  breakpointsMet = 0;
+  /** Any breakpoint is enabled in DR7: run one instruction at a time and look. */
+  breakpointsEnabled = false;
+  readonly apic: LocalApic;
 
   #codeMode: CodeMode;
 
@@ -73,10 +93,182 @@ export class Core {
     this.state = memory.allocate(State.Length, 4096);
     this.view = memory.view;
     this.registers = new BigUint64Array(memory.bytes.buffer, this.state, 16);
-    this.linear = new LinearMemory(board, this.state);
+    this.apic = new LocalApic({
+      id: this.id,
+      clock: this.clock,
+      timerHz: this.features.apicHz,
+      send: (message, shorthand) => void board.apics.send(this.apic, message, shorthand),
+      endOfInterrupt: (vector) => board.apics.endOfInterrupt(vector),
+      nmi: () => {
+        this.nmiPending = true;
+        this.wake();
+      },
+      init: () => this.init(),
+      startup: (page) => this.startup(page),
+      tsc: () => this.tsc,
+      tscDeadlineNs: (value) => this.#nsOfTsc(value),
+      wake: () => this.wake(),
+    });
+    board.apics.attach(this.apic);
+    this.linear = new LinearMemory(
+      {
+        memory,
+        mmio: board.mmio,
+        apicRead: (address) => this.#apicRead(address),
+        apicWrite: (address, value) => this.#apicWrite(address, value),
+      },
+      this.state,
+    );
     code.onProtect((page) => this.linear.tlb.forbidPageWrites(page));
     memory.onProtect(() => this.linear.tlb.forbidWrites());
     this.#codeMode = code.mode(16, false, { x87: 0, mmx: 0, sse: 0 });
+    this.reset();
+  }
+
+  /** Puts the processor in its state after power-up (Intel SDM vol. 3, 10.1.1). */
+  reset(): void {
+    Object.assign(this.msr, createMsrFile(this.id));
+    this.apic.setMode(true, false);
+    this.#resetRegisters();
+    this.waitingForStartup = this.id !== 0;
+    this.view.setUint16(this.state + State.FpuControl, 0x40, true);
+    this.view.setUint16(this.state + State.FpuTag, 0x5555, true);
+    this.setU32(State.Mxcsr, 0x1f80);
+    this.setU64(State.Xcr0, 1n);
+  }
+
+  /** INIT: as a reset, but MSRs, x87 and SSE state stay; the processor waits for a startup message. */
+  init(): void {
+    const [cd, nw] = [this.u32(State.Cr0) & 0x40000000, this.u32(State.Cr0) & 0x20000000];
+    this.#resetRegisters();
+    this.setU64(State.Cr0, BigInt((cd | nw | 0x10) >>> 0));
+    this.waitingForStartup = true;
+    this.wake();
+  }
+
+  /** A startup message: real mode at page `page`, if the processor waits for one (Intel SDM vol. 3, 9.4.3). */
+  startup(page: number): void {
+    if (!this.waitingForStartup) return;
+    this.waitingForStartup = false;
+    this.setU64(this.segmentAt(Segment.Cs, SegmentField.Base), BigInt(page) << 12n);
+    this.setU32(this.segmentAt(Segment.Cs, SegmentField.Selector), page << 8);
+    this.rip = 0n;
+    this.sync();
+    this.wake();
+  }
+
+  #resetRegisters(): void {
+    this.registers.fill(0n);
+    this.registers[2] = 0x306a9n;
+    this.rip = 0xfff0n;
+    this.setU64(State.Zero, 0n);
+    this.flags = Flag.Fixed;
+    this.setU32(State.Cpl, 0);
+    this.setU64(State.Cr0, 0x60000010n);
+    for (const at of [State.Cr2, State.Cr3, State.Cr4, State.Efer]) this.setU64(at, 0n);
+    for (let i = 0; i < 8; i++) this.setU64(State.DebugRegisters + i * 8, 0n);
+    this.setU64(State.DebugRegisters + 6 * 8, 0xffff0ff0n);
+    this.setU64(State.DebugRegisters + 7 * 8, 0x400n);
+    for (let segment = 0; segment <= Segment.Tr; segment++) {
+      const system = segment === Segment.Ldtr ? 0x82 : segment === Segment.Tr ? 0x8b : 0x93;
+      const at = (field: number): number => this.segmentAt(segment, field);
+      this.setU64(at(SegmentField.Base), segment === Segment.Cs ? 0xffff0000n : 0n);
+      this.setU32(at(SegmentField.Limit), 0xffff);
+      this.setU32(at(SegmentField.Selector), segment === Segment.Cs ? 0xf000 : 0);
+      this.setU32(at(SegmentField.Attributes), segment === Segment.Null ? 0 : system);
+      this.setU32(at(SegmentField.Checks), segment < Segment.Null ? 3 : 0);
+    }
+    for (const table of [State.Gdtr, State.Idtr]) {
+      this.setU64(table, 0n);
+      this.setU32(table + 8, table === State.Idtr ? 0x3ff : 0xffff);
+    }
+    this.apic.reset();
+    this.halted = this.shutdown = this.nmiBlocked = this.shadow = this.nmiPending = false;
+    this.debugChanged();
+    this.linear.tlb.flush(false);
+    this.sync();
+  }
+
+  /** Has the processor look at interrupts and requests before it goes on. */
+  wake(): void {
+    this.attention = true;
+  }
+
+  /** The task priority, as CR8 shifted left by 4. */
+  get taskPriority(): number {
+    return this.apic.taskPriority;
+  }
+
+  set taskPriority(value: number) {
+    this.apic.taskPriority = value;
+  }
+
+  /** Writes IA32_APIC_BASE: #GP for a change of mode that the architecture forbids (Intel SDM vol. 3, 11.12.5). */
+  writeApicBase(value: bigint): void {
+    const old = this.msr.apicBase;
+    const bsp = old & 0x100n;
+    const [enabled, extended] = [(value & 0x800n) !== 0n, (value & 0x400n) !== 0n];
+    const wasExtended = (old & 0x400n) !== 0n;
+    const wasEnabled = (old & 0x800n) !== 0n;
+    const reserved = (value & ~0xfffffffd00n) !== 0n;
+    const illegal =
+      (extended && !enabled) || (wasExtended && enabled && !extended) || (!wasEnabled && extended);
+    if (reserved || illegal) raise(Vector.GeneralProtection, 0);
+    this.msr.apicBase = (value & ~0x100n) | bsp;
+    this.apic.setMode(enabled, extended);
+    this.linear.tlb.flush(false);
+  }
+
+  /** Follows DR7: whether breakpoints are to be looked for. */
+  debugChanged(): void {
+    const dr7 = this.u32(State.DebugRegisters + 7 * 8);
+    const enabled = (dr7 & 0xff) !== 0;
+    if (enabled !== this.breakpointsEnabled) this.linear.tlb.flush(false);
+    this.breakpointsEnabled = enabled;
+    this.linear.watch = enabled
+      ? (low, high, bytes, write) => this.#watchData(low, high, bytes, write)
+      : undefined;
+  }
+
+  /** Notes the data breakpoints that an access meets (Intel SDM vol. 3, 18.2.5). */
+  #watchData(low: number, high: number, bytes: number, write: boolean): void {
+    const address = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+    const dr7 = this.u32(State.DebugRegisters + 7 * 8);
+    for (let i = 0; i < 4; i++) {
+      if (((dr7 >> (i * 2)) & 3) === 0) continue;
+      const control = (dr7 >>> (16 + i * 4)) & 15;
+      const kind = control & 3;
+      if (kind === 0 || (kind === 1 && !write)) continue;
+      const length = BigInt([1, 2, 8, 4][control >> 2] as number);
+      const start = this.u64(State.DebugRegisters + i * 8) & ~(length - 1n);
+      if (address < start + length && address + BigInt(bytes) > start) {
+        this.breakpointsMet |= 1 << i;
+      }
+    }
+  }
+
+  #apicOffset(address: number): number {
+    const { apicBase } = this.msr;
+    if ((apicBase & 0xc00n) !== 0x800n) return -1;
+    const offset = address - Number(apicBase & 0xfffffff000n);
+    return offset >= 0 && offset < 4096 ? offset : -1;
+  }
+
+  #apicRead(address: number): number | undefined {
+    const offset = this.#apicOffset(address);
+    return offset < 0 ? undefined : this.apic.read(offset);
+  }
+
+  #apicWrite(address: number, value: number): boolean {
+    const offset = this.#apicOffset(address);
+    if (offset < 0) return false;
+    this.apic.write(offset, value);
+    return true;
+  }
+
+  #nsOfTsc(value: bigint): number {
+    const ahead = BigInt.asIntN(64, value - this.tsc);
+    return this.clock.nowNs() + (Number(ahead) * 1e6) / this.features.tscKhz;
   }
 
   /** How the bytes at rip are decoded now. */

@@ -1,5 +1,6 @@
 import { createMmioBus, createPortBus } from "@queztl/memory";
 import type { Bus, GuestMemory } from "@queztl/memory";
+import { ApicBus } from "./apic/apic-bus.ts";
 import { Core } from "./core.ts";
 import type { CoreOptions, CpuBoard } from "./core.ts";
 import { Decoder } from "./decode/decoder.ts";
@@ -14,15 +15,35 @@ import type { Interpreter, InterpreterHost } from "./interpreter/interpreter.ts"
 import { semanticsName } from "./interpreter/shapes.ts";
 import { X86_64_V2 } from "./isa/features.ts";
 import { OPCODES } from "./isa/opcodes.ts";
-import { Segment, SegmentField, State } from "./state/layout.ts";
+import { Flag, Segment, SegmentField, State } from "./state/layout.ts";
 import { Record } from "./state/record.ts";
-import { HelperStatus } from "./state/status.ts";
+import { HelperStatus, RunStatus } from "./state/status.ts";
+import { isReal } from "./system/descriptors.ts";
+import { deliver } from "./system/exceptions.ts";
 import { helpers } from "./system/helpers.ts";
 
 /** Arena of guest memory that the shared decoded code takes, and each vCPU, in bytes. */
 export const CODE_ARENA_BYTES = 32 * 1024 * 1024;
 export const VCPU_ARENA_BYTES = 512 * 1024;
 const RECORD_BYTES = 24 * 1024 * 1024;
+
+/** The interpreter counts its budget in 32 bits. */
+const MOST_IN_ONE_SLICE = 0x3fffffff;
+
+/** Why `Vcpu.run` came back. */
+export type VcpuExit =
+  /** the instructions are used up */
+  | "budget"
+  /** HLT: nothing to do until an interrupt */
+  | "halt"
+  /** a PAUSE loop: let the others run */
+  | "yield"
+  /** waiting for a startup message of another processor */
+  | "wait"
+  /** `requestStop` was called */
+  | "stop"
+  /** a triple fault */
+  | "shutdown";
 
 interface Compiled {
   readonly module: WebAssembly.Module;
@@ -51,11 +72,23 @@ export function createBoard(
 ): CpuBoard {
   const lowering = new Lowering(memory.view, interpreter().handlers);
   const decoder = new Decoder({ features: X86_64_V2, vendor: "intel" });
-  return { memory, ports, mmio, code: new CodeCache(memory, lowering, decoder, RECORD_BYTES) };
+  const code = new CodeCache(memory, lowering, decoder, RECORD_BYTES);
+  return { memory, ports, mmio, code, apics: new ApicBus(), pic: undefined };
 }
 
 const HELPERS: readonly (Helper | undefined)[] = OPCODES.map((entry) => {
   return helpers[semanticsName(entry)];
+});
+
+const NEEDS_PROTECTED = 1;
+const NEEDS_CPL0 = 2;
+/** CLAC and STAC are invalid rather than forbidden outside privilege level 0. */
+const INVALID_OUTSIDE_CPL0 = 4;
+
+const RESTRICTIONS: readonly number[] = OPCODES.map(({ mnemonic, cpl0, protectedMode }) => {
+  const mode = protectedMode ? NEEDS_PROTECTED : 0;
+  if (/^(clac|stac)$/.test(mnemonic)) return mode | INVALID_OUTSIDE_CPL0;
+  return mode | (cpl0 ? NEEDS_CPL0 : 0);
 });
 
 /** One x86-64 processor that runs guest code. */
@@ -81,6 +114,120 @@ export class Vcpu extends Core {
     const env = { memory: memory.wasm, state: this.state, ...host };
     const instance = new WebAssembly.Instance(interpreter().module, { env });
     this.#run = instance.exports["run"] as (budget: number) => number;
+  }
+
+  /**
+   * Runs at most `budget` instructions, taking interrupts and delivering exceptions, until something ends it.
+   */
+  run(budget: number): VcpuExit {
+    const end = this.instructions + budget;
+    for (;;) {
+      if (this.shutdown) return "shutdown";
+      if (this.waitingForStartup) return "wait";
+      const shadowed = this.shadow;
+      this.shadow = false;
+      if (!shadowed) this.#takeInterrupt();
+      if (this.halted) return "halt";
+      if (this.yields) {
+        this.yields = false;
+        return "yield";
+      }
+      const left = end - this.instructions;
+      if (left <= 0) return "budget";
+      const stepping = this.u32(State.SystemFlags) & (Flag.Tf | Flag.Rf);
+      if (stepping === 0 && !this.breakpointsEnabled) {
+        this.#handle(this.runSlice(shadowed ? 1 : Math.min(left, MOST_IN_ONE_SLICE)));
+      } else this.#step(stepping);
+      if (this.attention) {
+        this.attention = false;
+        if (this.stopRequested) {
+          this.stopRequested = false;
+          return "stop";
+        }
+      }
+    }
+  }
+
+  /** Has `run` return "stop" at the next instruction boundary that it looks at. */
+  requestStop(): void {
+    this.stopRequested = true;
+    this.wake();
+  }
+
+  protected stopRequested = false;
+
+  #handle(status: number): void {
+    if (status !== RunStatus.Fault) return;
+    const vector = this.u32(State.FaultVector);
+    const error = this.view.getInt32(this.state + State.FaultError, true);
+    if (!deliver(this, vector, error, "exception")) this.shutdown = true;
+  }
+
+  /** One instruction with the debug exceptions around it (Intel SDM vol. 3, 18.3). */
+  #step(flags: number): void {
+    const resumed = (flags & Flag.Rf) !== 0;
+    if (this.breakpointsEnabled && !resumed && this.#codeBreakpoint()) {
+      this.#debugException(0);
+      return;
+    }
+    this.breakpointsMet = 0;
+    const before = this.instructions;
+    const status = this.runSlice(1);
+    this.#handle(status);
+    const completed = this.instructions > before;
+    if (!completed || status === RunStatus.Fault) return;
+    if (resumed) this.setU32(State.SystemFlags, this.u32(State.SystemFlags) & ~Flag.Rf);
+    const step = (flags & Flag.Tf) !== 0 && !this.shadow ? 0x4000 : 0;
+    if (step !== 0 || this.breakpointsMet !== 0) this.#debugException(step | this.breakpointsMet);
+  }
+
+  /** Whether an enabled instruction breakpoint is at rip; notes it in DR6. */
+  #codeBreakpoint(): boolean {
+    const dr7 = this.u32(State.DebugRegisters + 7 * 8);
+    const linear = this.linear.long
+      ? this.rip
+      : (this.rip + this.u64(State.CodeBase)) & 0xffffffffn;
+    let met = 0;
+    for (let i = 0; i < 4; i++) {
+      const enabled = ((dr7 >> (i * 2)) & 3) !== 0;
+      const executes = ((dr7 >>> (16 + i * 4)) & 3) === 0;
+      if (enabled && executes && this.u64(State.DebugRegisters + i * 8) === linear) met |= 1 << i;
+    }
+    if (met === 0) return false;
+    const dr6 = State.DebugRegisters + 6 * 8;
+    this.setU32(dr6, (this.u32(dr6) & ~15) | met);
+    return true;
+  }
+
+  #debugException(dr6Bits: number): void {
+    const dr6 = State.DebugRegisters + 6 * 8;
+    this.setU32(dr6, this.u32(dr6) | dr6Bits);
+    if (!deliver(this, Vector.Debug, -1, "exception")) this.shutdown = true;
+  }
+
+  /** Delivers the most urgent event that may come in now (Intel SDM vol. 3, 6.9). */
+  #takeInterrupt(): void {
+    if (this.nmiPending && !this.nmiBlocked) {
+      this.nmiPending = false;
+      this.nmiBlocked = true;
+      this.#interrupt(Vector.Nmi);
+      return;
+    }
+    if ((this.u32(State.SystemFlags) & Flag.If) === 0) return;
+    const { pic } = this.board;
+    if (pic?.pending() === true && this.apic.acceptsExternal && this.id === 0) {
+      this.#interrupt(pic.acknowledge());
+      return;
+    }
+    const vector = this.apic.pending();
+    if (vector < 0) return;
+    this.apic.acknowledge(vector);
+    this.#interrupt(vector);
+  }
+
+  #interrupt(vector: number): void {
+    this.halted = false;
+    if (!deliver(this, vector, -1, "external")) this.shutdown = true;
   }
 
   /** Runs at most `budget` instructions of guest code; what stops it is handled by the caller. */
@@ -115,11 +262,23 @@ export class Vcpu extends Core {
       op.record = record;
       const id = op.entryId;
       const helper = HELPERS[id];
-      if (helper !== undefined) return helper(this, op) ?? HelperStatus.Next;
+      if (helper !== undefined) {
+        this.#checkAllowed(RESTRICTIONS[id] as number);
+        return helper(this, op) ?? HelperStatus.Next;
+      }
       if (id === PseudoEntry.TooLong) raise(Vector.GeneralProtection, 0);
       if (id === PseudoEntry.NoDevice) raise(Vector.NoDevice);
       return raise(Vector.InvalidOpcode);
     }, HelperStatus.Fault);
+  }
+
+  /** Modes and privilege that an instruction needs before anything else is looked at. */
+  #checkAllowed(restrictions: number): void {
+    if (restrictions === 0) return;
+    if ((restrictions & NEEDS_PROTECTED) !== 0 && isReal(this)) raise(Vector.InvalidOpcode);
+    if (this.cpl === 0) return;
+    if ((restrictions & INVALID_OUTSIDE_CPL0) !== 0) raise(Vector.InvalidOpcode);
+    if ((restrictions & NEEDS_CPL0) !== 0) raise(Vector.GeneralProtection, 0);
   }
 
   #find(low: number, high: number): number {

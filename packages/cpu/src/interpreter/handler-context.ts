@@ -221,6 +221,11 @@ export class HandlerContext implements InstructionContext {
     const offset = this.#vectorOffset(shape);
     if (width === 64) this.f.store.i64(address, toI64(value), offset);
     else this.f.store.i32(address, toI32(value), offset);
+    if (shape.class === "mmx") this.f.store.i64(address, i64.const(0xffff), offset + 8);
+  }
+
+  setState128(offset: number, value: V128): void {
+    this.f.store.v128(this.#place.state, value, offset);
   }
 
   flagResult(): I64 {

@@ -93,8 +93,13 @@ export interface InstructionContext {
   setVector(operand: number, value: V128, aligned?: boolean): void;
   /** The low `width` bits of an XMM or MMX operand, or that much memory, as an integer. */
   getLow(operand: number, width: 32 | 64): Int;
-  /** Replaces the low `width` bits of an XMM or MMX register operand, or writes memory. */
+  /**
+   * Replaces the low `width` bits of an XMM register operand, or writes memory, or all of an MMX register, whose sign and exponent
+   * as an x87 register become ones.
+   */
   setLow(operand: number, width: 32 | 64, value: Int): void;
+  /** A 128-bit field of the vCPU's state. */
+  setState128(offset: number, value: V128): void;
 
   /** The words flags are kept in; use `flags.ts`. */
   flagResult(): I64;

@@ -55,10 +55,15 @@ export const State = {
   FaultError: 0x2b4,
   /** Bounce buffer of 64 bytes for accesses that cannot go straight to RAM. */
   Bounce: 0x2c0,
+  /** The source of a vector instruction, read by its description, for its helper: 16 bytes. */
+  VectorSource: 0x300,
   /** xmm0 … xmm15, 16 bytes each. */
   Xmm: 0x400,
   Mxcsr: 0x500,
-  /** x87 control, status (without TOP) and tag words, TOP, last opcode: 16 bits each. */
+  /**
+   * x87 control word, status word without TOP, tags as FXSAVE abridges them (bit i: physical register i is not
+   * empty), TOP, last opcode: 16 bits each.
+   */
   FpuControl: 0x508,
   FpuStatus: 0x50a,
   FpuTag: 0x50c,
@@ -69,7 +74,7 @@ export const State = {
   FpuDp: 0x520,
   FpuCs: 0x528,
   FpuDs: 0x52a,
-  /** Physical x87 registers 0–7: 16 bytes each, 10 used; MMX registers are their low 8. */
+  /** Physical x87 registers 0–7: significand, then sign and exponent, 8 bytes each; MMX registers are the significands. */
   Fpu: 0x530,
   /** Bytes of one vCPU's state. */
   Length: 0x1000,

@@ -50,6 +50,7 @@ export function deliver(
     } catch (thrown) {
       if (!(thrown instanceof GuestFault)) throw thrown;
       const second = thrown.vector;
+      if (from === "software" && cpu.returnOnFault !== undefined) cpu.rip = cpu.returnOnFault;
       const external = from === "external" || (from === "exception" && current !== second) ? 1 : 0;
       const first = from === "exception" ? current : -1;
       if (first === Vector.DoubleFault) {

@@ -1,6 +1,7 @@
 import { Vector, raise } from "../execute/guest-fault.ts";
 import type { Helpers } from "../execute/helper.ts";
 import type { MicroOp } from "../execute/micro-op.ts";
+import { writeRegister } from "../execute/operands.ts";
 import { Register, Segment, SegmentField } from "../state/layout.ts";
 import { HelperStatus } from "../state/status.ts";
 import type { Core } from "../core.ts";
@@ -242,14 +243,6 @@ const loadFarPointer =
     writeRegister(cpu, op.field(0), op.operandSize, offset);
     if (segment === Segment.Ss) cpu.shadowInterrupts();
   };
-
-/** Writes a general register, given by its offset in the state, as an operand of `bits` bits. */
-export function writeRegister(cpu: Core, field: number, bits: number, value: bigint): void {
-  const at = cpu.state + field;
-  if (bits === 8) cpu.view.setUint8(at, Number(value & 0xffn));
-  else if (bits === 16) cpu.view.setUint16(at, Number(value & 0xffffn), true);
-  else cpu.view.setBigUint64(at, BigInt.asUintN(bits, value), true);
-}
 
 /** Far transfers and far pointers (Intel SDM vol. 3, 5.8). */
 export const farControlHelpers: Helpers = {

@@ -95,9 +95,8 @@ function swapgs(cpu: Core): void {
 /** Fast system calls (Intel SDM vol. 3, 5.8.7 and 5.8.8). */
 export const fastCallHelpers: Helpers = {
   syscall,
-  sysretd: sysret,
+  sysret,
   sysenter,
   sysexit,
-  sysexitd: sysexit,
   swapgs,
 };

@@ -145,6 +145,7 @@ export const i16x8 = {
   extmul_high_i8x16_s: two(157),
   extmul_low_i8x16_u: two(158),
   extmul_high_i8x16_u: two(159),
+  all_true: toI32(131),
 };
 
 export const i32x4 = {
@@ -180,6 +181,7 @@ export const i32x4 = {
   extmul_high_i16x8_u: two(191),
   trunc_sat_f32x4_s: one(248),
   trunc_sat_f64x2_s_zero: one(252),
+  all_true: toI32(163),
 };
 
 export const i64x2 = {
@@ -205,6 +207,7 @@ export const i64x2 = {
   extmul_high_i32x4_s: two(221),
   extmul_low_i32x4_u: two(222),
   extmul_high_i32x4_u: two(223),
+  all_true: toI32(195),
 };
 
 export const f32x4 = {
@@ -226,6 +229,10 @@ export const f32x4 = {
   div: two(231),
   convert_i32x4_s: one(250),
   demote_f64x2_zero: one(94),
+  ceil: one(103),
+  floor: one(104),
+  trunc: one(105),
+  nearest: one(106),
 };
 
 export const f64x2 = {
@@ -247,4 +254,8 @@ export const f64x2 = {
   div: two(243),
   convert_low_i32x4_s: one(254),
   promote_low_f32x4: one(95),
+  ceil: one(116),
+  floor: one(117),
+  trunc: one(122),
+  nearest: one(148),
 };
