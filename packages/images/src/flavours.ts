@@ -29,6 +29,8 @@ const MODULES = [
   "overlay",
   "squashfs",
   "loop",
+  // Tells the hypervisor of a kernel panic.
+  "pvpanic_mmio",
   // The ACPI power button reaches acpid as an input device.
   "button",
   "evdev",
@@ -44,6 +46,7 @@ const DEPENDENCIES = [
   "vsock",
   "vmw_vsock_virtio_transport_common",
   "fuse",
+  "pvpanic",
   "nvme_core",
   "t10_pi",
   "crc64_rocksoft",
