@@ -63,6 +63,10 @@ export const errorCatalogue = {
     message:
       "{failedMib} MiB, the most one attempt may have, was not enough; raise the cap or split the task",
   },
+  QZ_BRAIN_DECISION_UNKNOWN: {
+    status: "not-found",
+    message: "decision {decisionId} is not remembered; pass the decision itself to learn",
+  },
 } as const;
 
 export const fault = defineErrors(errorCatalogue);

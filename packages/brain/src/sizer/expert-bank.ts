@@ -1,4 +1,5 @@
 import { onGrid } from "./allocation.ts";
+import { ElasticMemory, type ElasticState } from "./elastic-memory.ts";
 import { PeakHistogram, type PeakHistogramState } from "./peak-histogram.ts";
 import {
   constantPredictor,
@@ -39,6 +40,7 @@ export interface ExpertBankState {
   readonly lastAt: number;
   readonly hits: number[];
   readonly interval: PeakIntervalState;
+  readonly elastic: ElasticState;
   readonly histogram: PeakHistogramState;
   readonly window: SampleWindowState;
   readonly experts: [
@@ -74,6 +76,7 @@ export class ExpertBank {
   readonly #range = { min: Infinity, max: 0 };
   readonly #experts: Expert[];
   readonly #interval = new PeakInterval();
+  readonly elastic = new ElasticMemory();
   #samples = 0;
   #meanCost = 0;
   #highest: number[] = [];
@@ -128,6 +131,10 @@ export class ExpertBank {
 
   /** What every expert would give this input. */
   bids(inputBytes: number): ExpertBid[] {
+    const { enoughMib } = this.elastic;
+    if (enoughMib !== undefined) {
+      return [{ expert: "enough before", memoryMib: enoughMib, score: 0 }];
+    }
     const borrowed = POOL_WEIGHT * this.#meanCost;
     return this.#experts.map((expert) => ({
       expert: expert.name,
@@ -146,6 +153,7 @@ export class ExpertBank {
   }
 
   fail(inputBytes: number, allocatedMib: number): void {
+    this.elastic.fail(allocatedMib);
     if (this.#samples === 0) {
       this.failureFloorMib = Math.max(this.failureFloorMib, allocatedMib);
       return;
@@ -154,8 +162,9 @@ export class ExpertBank {
     if (this.#openFailures.length > MOST_OPEN_FAILURES) this.#openFailures.shift();
   }
 
-  learn(sample: Sample): void {
+  learn(sample: Sample, allocatedMib: number): void {
     if (this.#samples > 0) this.#judge(sample);
+    this.elastic.learn(sample.inputBytes, allocatedMib, sample.peakMib);
     const settled = this.#openFailures.findIndex(
       (open) => open.inputBytes === sample.inputBytes && open.allocatedMib < sample.peakMib,
     );
@@ -272,6 +281,7 @@ export class ExpertBank {
       lastAt: Number.isFinite(this.lastAt) ? this.lastAt : 0,
       hits: [...this.#hits],
       interval: this.#interval.save(),
+      elastic: this.elastic.save(),
       histogram: this.#histogram.save(),
       window: this.#window.save(),
       experts: this.#experts.map((expert) => expert.save()),
@@ -290,6 +300,7 @@ export class ExpertBank {
     this.lastAt = state.lastAt;
     this.#hits = [...state.hits];
     this.#interval.restore(state.interval);
+    this.elastic.restore(state.elastic);
     this.#histogram.restore(state.histogram);
     this.#window.restore(state.window);
     const saved = new Map(state.experts.map((expert) => [expert[0], expert]));

@@ -37,12 +37,13 @@ export const knownFamily = (
  */
 export function recallPeaks(query: SizeQuery, families: Iterable<KnownFamily>): RecalledPeaks {
   const own = embedIdentifier(query.family);
+  const known = new Map(query.alike?.map(({ family, similarity }) => [family, similarity]));
   const guesses: PeakGuess[] = [];
   const alike: { family: string; similarity: number }[] = [];
   for (const { name, requestMib, bank, embedding } of families) {
     const { inputs, peaks, size } = bank.window;
     if (size === 0 || name === query.family) continue;
-    const similarity = Math.max(0, dot(own, embedding));
+    const similarity = Math.min(1, Math.max(0, dot(own, embedding), known.get(name) ?? 0));
     const weight = Math.exp(NAME_SHARPNESS * (similarity - 0.5)) + BASE_WEIGHT;
     const scale = requestScale(query.requestMib, requestMib);
     const count = Math.min(SAMPLES_A_FAMILY, size);

@@ -1,5 +1,11 @@
 export { COLD_START_MIB, DEFAULT_GRID, onGrid, type AllocationGrid } from "./allocation.ts";
-export type { MemoryPolicy, RetryQuery, SizeObservation, SizeQuery } from "./memory-policy.ts";
+export type {
+  FamilyLikeness,
+  MemoryPolicy,
+  RetryQuery,
+  SizeObservation,
+  SizeQuery,
+} from "./memory-policy.ts";
 export {
   decideSize,
   SIZER_VERSION,

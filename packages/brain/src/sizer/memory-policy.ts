@@ -8,6 +8,14 @@ export interface SizeQuery {
   readonly requestMib?: number | undefined;
   /** Now, in seconds of any one clock. */
   readonly at: number;
+  /** Families that are like this one for other reasons than their names, such as their descriptions. */
+  readonly alike?: readonly FamilyLikeness[] | undefined;
+}
+
+/** How alike a family is, 0 to 1. */
+export interface FamilyLikeness {
+  readonly family: string;
+  readonly similarity: number;
 }
 
 /** What is known after an attempt died for lack of memory. */

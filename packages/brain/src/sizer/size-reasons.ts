@@ -62,6 +62,9 @@ export function recallReasons(
 const percent = (share: number) => `${Math.round(share * 100)} %`;
 
 function expertReason(expert: string): string {
+  if (expert === "enough before") {
+    return "it fills whatever memory it gets: it is given the least that was enough";
+  }
   if (expert.startsWith("max"))
     return `the most ever seen ${expert.slice(3)} has been the cheapest rule`;
   if (expert.startsWith("p9")) return `the ${expert} of recent peaks has been the cheapest rule`;

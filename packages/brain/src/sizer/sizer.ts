@@ -26,6 +26,11 @@ export interface MemoryEstimate {
   readonly reasons: readonly string[];
   /** Finished tasks of this family that the sizer has learned from. */
   readonly samples: number;
+  /**
+   * Of a program that fills whatever it gets, the most that is known not to be enough (0 where nothing is): between
+   * that and `memoryMib` it may be tried with less. Undefined for any other program.
+   */
+  readonly elasticAboveMib?: number;
   /** All that `decideSize` needs to repeat the decision bit for bit. */
   readonly evidence: SizeEvidence;
 }
@@ -59,6 +64,8 @@ export interface FamilySummary {
   /** Of the last (up to 50) decisions, the share that would have been enough. */
   readonly heldShare: number | undefined;
   readonly intervalCoverage: number | undefined;
+  /** Whether it fills whatever memory it gets. */
+  readonly elastic: boolean;
 }
 
 /** Sizes memory and learns from every attempt; all of it synchronous. */
@@ -68,6 +75,8 @@ export interface Sizer extends MemoryPolicy {
   retry(query: RetryQuery): MemoryEstimate;
   /** An outcome with an `at` later than any query is kept back until a query comes that late. */
   observe(observation: SizeObservation): void;
+  /** Learns what was kept back up to this time. */
+  advance(at: number): void;
   families(): FamilySummary[];
   save(): SizerState;
 }
@@ -112,7 +121,7 @@ class ExpertSizer implements Sizer {
 
   estimate(query: SizeQuery): MemoryEstimate {
     checkQuery(query);
-    this.#advance(query.at);
+    this.advance(query.at);
     const family = this.#family(query.family, query.requestMib);
     if (family.bank.samples > 0) return this.#fromExperience(query, family);
     const estimate = this.#fromRecall(query, family, family.bank.failureFloorMib, "recall");
@@ -126,7 +135,7 @@ class ExpertSizer implements Sizer {
     checkQuery(query);
     checkNumber("attempt", query.attempt, { min: 0 });
     const failedMib = checkNumber("failedMib", query.failedMib, { above: 0 });
-    this.#advance(query.at);
+    this.advance(query.at);
     const { grid } = this.#settings;
     if (failedMib >= grid.capMib) throw fault("QZ_BRAIN_MEMORY_CAP_REACHED", { failedMib });
     const family = this.#family(query.family, query.requestMib);
@@ -176,6 +185,7 @@ class ExpertSizer implements Sizer {
       peakMib: bank.samples === 0 ? [0, 0] : [bank.range.min, bank.range.max],
       heldShare: bank.record.decisions === 0 ? undefined : bank.record.held / bank.record.decisions,
       intervalCoverage: bank.intervalCoverage,
+      elastic: bank.elastic.enoughMib !== undefined,
     }));
   }
 
@@ -217,6 +227,7 @@ class ExpertSizer implements Sizer {
       interval: bank.interval(cheapestBid(bids).memoryMib),
       confidence: (held + 1) / (decisions + 2),
       reasons: experienceReasons(bank, chosen, memoryMib),
+      ...(bank.elastic.enoughMib === undefined ? {} : { elasticAboveMib: bank.elastic.failedMib }),
       samples: bank.samples,
       evidence,
     };
@@ -289,7 +300,7 @@ class ExpertSizer implements Sizer {
     };
   }
 
-  #advance(at: number): void {
+  advance(at: number): void {
     this.#now = Math.max(this.#now, at);
     let due = 0;
     while (due < this.#held.length && (this.#held[due] as SizeObservation).at <= this.#now)
@@ -305,12 +316,13 @@ class ExpertSizer implements Sizer {
       bank.lastAt = Math.max(bank.lastAt, observation.at);
       return;
     }
-    bank.learn({
+    const sample = {
       inputBytes: observation.inputBytes,
       peakMib: Math.min(Math.max(observation.peakMib, 1), capMib),
       runtimeSeconds: Math.min(Math.max(observation.runtimeSeconds, 0.01), LONGEST_RUN_SECONDS),
       at: observation.at,
-    });
+    };
+    bank.learn(sample, observation.allocatedMib);
   }
 
   #family(name: string, requestMib: number | undefined): KnownFamily {
@@ -372,6 +384,10 @@ function checkQuery(query: SizeQuery): void {
   checkNumber("inputBytes", query.inputBytes, { min: 0 });
   checkNumber("at", query.at);
   if (query.requestMib !== undefined) checkNumber("requestMib", query.requestMib, { above: 0 });
+  for (const { family, similarity } of query.alike ?? []) {
+    checkName("alike.family", family);
+    checkNumber("alike.similarity", similarity, { min: 0, max: 1 });
+  }
 }
 
 function checkObservation(observation: SizeObservation): void {

@@ -1,0 +1,544 @@
+import { invalid } from "../checks.ts";
+import { fault } from "../errors.ts";
+import { Arrivals } from "../optimise/arrivals.ts";
+import { fitClassSizes } from "../optimise/class-sizes.ts";
+import { Recommender } from "../optimise/recommendation.ts";
+import { type Exploration, Explorer, drawnArm } from "../resources/exploration.ts";
+import {
+  decideResources,
+  efficientVcpus,
+  type ResourceEvidence,
+  slowdown,
+} from "../resources/resource-decision.ts";
+import type { FamilyLikeness, SizeQuery } from "../sizer/memory-policy.ts";
+import { memoryText } from "../sizer/size-reasons.ts";
+import type { MemoryEstimate } from "../sizer/sizer.ts";
+import { type Decision, DECISION_VERSION, type Replayed, replayDecision } from "./decision.ts";
+import { checkExperience, checkOutcome, type Experience, type Outcome } from "./experience.ts";
+import { ExperienceMemory } from "./experience-memory.ts";
+import { explainDecision } from "./explain.ts";
+import type {
+  BrainExport,
+  BrainStatus,
+  ExportedExperience,
+  FamilyKnown,
+  OptimisationPlan,
+} from "./knowledge.ts";
+import { Models, speedReasons } from "./models.ts";
+import {
+  type BrainOptions,
+  efficiencyFloor,
+  type ResolvedOptions,
+  resolveOptions,
+} from "./options.ts";
+import { plainUnderstanding } from "./plain-understanding.ts";
+import { Scores } from "./scores.ts";
+import { type BrainState, type MigratedState, migrateState, STATE_VERSION } from "./state.ts";
+import { type Analysis, checkTask, type Task } from "./task.ts";
+import { WriteQueue } from "./write-queue.ts";
+
+/** A brain: every call but `flush` is synchronous. */
+export interface Brain {
+  /** What the task is about and how large it is. Throws `QZ_BRAIN_INPUT_INVALID`. */
+  analyse(task: Task): Analysis;
+  /** What to give it, how sure that is and why. */
+  estimate(analysis: Analysis): Decision;
+  /** What to give it after the decision's attempt ran out of memory. Throws `QZ_BRAIN_MEMORY_CAP_REACHED`. */
+  retry(decision: Decision): Decision;
+  /**
+   * Learns how an attempt ended. The decision is remembered for a while; pass it where it may not be
+   * (after a restart). Throws `QZ_BRAIN_DECISION_UNKNOWN` and `QZ_BRAIN_INPUT_INVALID`.
+   */
+  learn(outcome: Outcome, decision?: Decision): Experience;
+  /** The decision as a person reads it. */
+  explain(decision: Decision): string;
+  /** Decides again from the decision's own evidence, bit for bit. */
+  replay(decision: Decision): Replayed;
+  status(): BrainStatus;
+  /** What is known of each family, the best known first. */
+  knowledge(): FamilyKnown[];
+  /** Advice for the coming hour, and how good earlier advice was. */
+  optimize(): OptimisationPlan;
+  export(): BrainExport;
+  /** Replaces all knowledge by an export of any version. Throws `QZ_BRAIN_STATE_INVALID`, `QZ_BRAIN_STATE_TOO_NEW`. */
+  import(exported: unknown): void;
+  /**
+   * Adds another brain's experiences and learns everything anew in the order of time: whichever of two
+   * brains merges the other, both know the same.
+   */
+  merge(exported: unknown): void;
+  /** Saves the models and waits for all writes. Throws the first write's error. */
+  flush(): Promise<void>;
+}
+
+/** Makes a brain without knowledge. */
+export function createBrain(options: BrainOptions = {}): Brain {
+  return new LearningBrain(resolveOptions(options));
+}
+
+/** Makes a brain with what its store holds: the saved models, then the experiences put since. */
+export async function openBrain(options: BrainOptions): Promise<Brain> {
+  const brain = new LearningBrain(resolveOptions(options));
+  const { store } = options;
+  if (store !== undefined) {
+    const [saved, experiences] = [await store.loadState(), await store.loadExperiences()];
+    brain.load(saved === undefined ? undefined : migrateState(saved), experiences);
+  }
+  return brain;
+}
+
+const MOST_OPEN_DECISIONS = 10_000;
+const MOST_RECENT_RUNS = 1000;
+const RECALLED = 5;
+const LEAST_LIKENESS = 0.3;
+
+class LearningBrain implements Brain {
+  readonly #options: ResolvedOptions;
+  readonly #writes: WriteQueue;
+  #models: Models;
+  #memory: ExperienceMemory;
+  readonly #open = new Map<string, Decision>();
+  #arrivals = new Arrivals();
+  #recommender = new Recommender();
+  #scores = new Scores();
+  #vcpuExplorer: Explorer;
+  #memoryExplorer: Explorer;
+  #recentRuns: { memoryMib: number; hours: number }[] = [];
+  #nextId = 1;
+
+  constructor(options: ResolvedOptions) {
+    this.#options = options;
+    this.#writes = new WriteQueue();
+    this.#models = new Models(options);
+    this.#memory = new ExperienceMemory(options.capacity);
+    this.#vcpuExplorer = new Explorer(options.exploration, options.seed);
+    this.#memoryExplorer = new Explorer(options.exploration, options.seed + 1);
+  }
+
+  analyse(task: Task): Analysis {
+    checkTask(task);
+    const understanding = (this.#options.understand ?? plainUnderstanding)(task);
+    const { request = {}, limits = {}, image, files = [] } = task;
+    const inFiles = files.reduce((sum, file) => sum + file.bytes, 0);
+    const inputBytes = inFiles > 0 ? inFiles : (understanding.features["inputBytes"] ?? 0);
+    const family = task.family ?? understanding.family;
+    return { ...understanding, family, inputBytes, request, limits, image };
+  }
+
+  estimate(analysis: Analysis): Decision {
+    const at = this.#options.clock.now();
+    const { family, embedding, features } = analysis;
+    const matches = this.#memory.nearest({ embedding, family, features, limit: RECALLED });
+    const recalled = matches
+      .filter(({ similarity }) => similarity >= LEAST_LIKENESS)
+      .map(({ entry, similarity }) => ({
+        experienceId: entry.id,
+        family: entry.family,
+        similarity,
+      }));
+    const query: SizeQuery = {
+      family,
+      inputBytes: analysis.inputBytes,
+      requestMib: analysis.request.memoryMib,
+      at,
+      alike: likenesses(recalled),
+    };
+    const decision = this.#decide(
+      analysis,
+      this.#models.memory.estimate(query),
+      query,
+      recalled,
+      1,
+    );
+    this.#arrivals.add(decision.resources.sizeClass ?? "none", at);
+    return decision;
+  }
+
+  retry(decision: Decision): Decision {
+    const at = this.#options.clock.now();
+    const { task, resources, evidence } = decision;
+    const { memoryMib } = resources;
+    const { limits } = evidence;
+    if (limits.memoryMib !== undefined && memoryMib >= limits.memoryMib) {
+      throw fault("QZ_BRAIN_MEMORY_CAP_REACHED", { failedMib: memoryMib });
+    }
+    const { family, inputBytes, requestMib } = task;
+    const query = { family, inputBytes, requestMib, at };
+    const attempt = decision.attempt + 1;
+    const estimate = this.#models.memory.retry({
+      ...query,
+      attempt: decision.attempt,
+      failedMib: memoryMib,
+    });
+    const analysis: Analysis = {
+      ...task,
+      confidence: task.domainConfidence,
+      embedding: Float32Array.from(task.embedding),
+      reasons: [],
+      limits,
+      request: requestMib === undefined ? {} : { memoryMib: requestMib },
+      image: resources.image,
+    };
+    return this.#decide(analysis, estimate, query, decision.recalled, attempt);
+  }
+
+  learn(outcome: Outcome, given?: Decision): Experience {
+    checkOutcome(outcome);
+    const { decisionId } = outcome;
+    const decision = this.#open.get(decisionId) ?? given;
+    if (decision === undefined) throw fault("QZ_BRAIN_DECISION_UNKNOWN", { decisionId });
+    if (decision.id !== decisionId) throw invalid("decision.id", decisionId, decision.id);
+    const experience = experienceOf(decision, outcome, outcome.at ?? this.#options.clock.now());
+    checkExperience(experience);
+    this.#open.delete(decisionId);
+    this.#absorb(experience, decision);
+    const { store } = this.#options;
+    if (store !== undefined) this.#writes.add(() => store.putExperience(experience));
+    return experience;
+  }
+
+  explain(decision: Decision): string {
+    return explainDecision(decision);
+  }
+
+  replay(decision: Decision): Replayed {
+    return replayDecision(decision);
+  }
+
+  status(): BrainStatus {
+    this.#models.advance(this.#options.clock.now());
+    const { finished, oom, wasteGibHours, covered } = this.#scores.save();
+    const families = this.#models.memory.families();
+    const uncertain = families
+      .flatMap(({ family, heldShare }) => (heldShare === undefined ? [] : [{ family, heldShare }]))
+      .filter(({ heldShare }) => heldShare < 0.95)
+      .sort((a, b) => a.heldShare - b.heldShare);
+    const tried = this.#vcpuExplorer.tried + this.#memoryExplorer.tried;
+    return {
+      experiences: this.#memory.size,
+      families: families.filter(({ samples }) => samples > 0).length,
+      decisions: this.#nextId - 1,
+      finished,
+      oom,
+      wasteGibHours,
+      coverage: mean(covered),
+      explored: {
+        tried,
+        failedShare: Math.max(this.#vcpuExplorer.failedShare, this.#memoryExplorer.failedShare),
+      },
+      uncertain: uncertain.slice(0, 10),
+      failedWrites: this.#writes.failed,
+    };
+  }
+
+  knowledge(): FamilyKnown[] {
+    this.#models.advance(this.#options.clock.now());
+    return this.#models.memory
+      .families()
+      .filter(({ samples }) => samples > 0)
+      .sort((a, b) => b.samples - a.samples)
+      .map((summary) => {
+        const family = this.#models.family(summary.family);
+        const speed = family?.throughput.estimate(family.throughput.usualInputBytes);
+        return {
+          ...summary,
+          workSeconds: speed?.work.middle,
+          serialShare: speed?.serialShare,
+          busyGpus: family?.busyGpus,
+        };
+      });
+  }
+
+  optimize(): OptimisationPlan {
+    const { sizeClasses: classes, costs, clock } = this.#options;
+    const situation = { arrivals: this.#arrivals, classes, costs, now: clock.now() };
+    const recommendations = this.#recommender.recommend(situation);
+    const present = classes.map(({ memoryMib }) => memoryMib);
+    return {
+      recommendations,
+      scored: [...this.#recommender.scored],
+      classSizes: fitClassSizes(this.#recentRuns, present, classes.length),
+    };
+  }
+
+  export(): BrainExport {
+    const experiences = Array.from(this.#memory.all(), (experience): ExportedExperience => ({
+      ...experience,
+      embedding: [...experience.embedding],
+    }));
+    return { format: "queztl-brain", state: this.#save(), experiences };
+  }
+
+  import(exported: unknown): void {
+    const { state, experiences } = readExport(exported);
+    this.load(state, experiences);
+  }
+
+  merge(exported: unknown): void {
+    const { experiences } = readExport(exported);
+    const all = new Map<string, Experience>();
+    for (const experience of [...this.#memory.all(), ...experiences]) {
+      const { id } = experience;
+      const known = all.get(id);
+      if (known === undefined) all.set(id, experience);
+      // Two brains of one name number alike: what differs is another experience.
+      else if (!sameRun(known, experience)) all.set(`${id}~`, { ...experience, id: `${id}~` });
+    }
+    const ordered = [...all.values()].sort(
+      (a, b) => a.at - b.at || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0),
+    );
+    this.#models = new Models(this.#options);
+    this.#memory = new ExperienceMemory(this.#options.capacity);
+    const { store } = this.#options;
+    for (const experience of ordered) {
+      this.#remember(experience);
+      this.#models.learn(experience);
+      this.#models.advance(experience.at);
+      if (store !== undefined) this.#writes.add(() => store.putExperience(experience));
+    }
+  }
+
+  async flush(): Promise<void> {
+    const { store } = this.#options;
+    if (store !== undefined) {
+      const state = this.#save();
+      this.#writes.add(() => store.saveState(state));
+    }
+    await this.#writes.drain();
+  }
+
+  /** Takes over a state and the experiences that belong to it; those learned after it was saved are learned now. */
+  load(state: MigratedState | undefined, experiences: readonly Experience[]): void {
+    const ordered = experiences.toSorted((a, b) => a.at - b.at || (a.id < b.id ? -1 : 1));
+    const models = new Models(this.#options, state);
+    models.restoreFamilies(state?.families ?? []);
+    const learned = new Set(state?.learned);
+    this.#memory = new ExperienceMemory(this.#options.capacity);
+    this.#models = models;
+    this.#open.clear();
+    this.#arrivals = new Arrivals();
+    this.#recommender = new Recommender();
+    this.#scores = new Scores();
+    this.#recentRuns = [];
+    if (state?.arrivals !== undefined) this.#arrivals.restore(state.arrivals);
+    if (state?.recommendations !== undefined) this.#recommender.restore(state.recommendations);
+    if (state?.scores !== undefined) this.#scores.restore(state.scores);
+    if (state?.vcpuExplorer !== undefined) this.#vcpuExplorer.restore(state.vcpuExplorer);
+    if (state?.memoryExplorer !== undefined) this.#memoryExplorer.restore(state.memoryExplorer);
+    this.#nextId = state?.nextId ?? 1;
+    for (const experience of ordered) {
+      this.#remember(experience);
+      const number = Number(experience.id.split("-").at(-1));
+      if (Number.isSafeInteger(number)) this.#nextId = Math.max(this.#nextId, number + 1);
+      if (learned.has(experience.id)) continue;
+      this.#models.learn(experience);
+      this.#models.advance(experience.at);
+    }
+  }
+
+  #decide(
+    analysis: Analysis,
+    memory: MemoryEstimate,
+    query: SizeQuery,
+    recalled: Decision["recalled"],
+    attempt: number,
+  ): Decision {
+    const { at } = query;
+    const disk = this.#models.disk.estimate({ ...query, requestMib: undefined });
+    const evidence = this.#evidence(analysis, memory, disk, attempt);
+    const resources = decideResources(evidence);
+    const { throughput, limits } = evidence;
+    const time = throughput && slowdown(throughput.serialShare, resources.vcpus);
+    const reasons = [...memory.reasons, ...speedReasons(evidence, resources.vcpus)];
+    if (limits.memoryMib !== undefined && resources.memoryMib === limits.memoryMib) {
+      reasons.push(`its user allows no more than ${memoryText(limits.memoryMib)}`);
+    }
+    const decision: Decision = {
+      id: `${this.#options.name}-${this.#nextId}`,
+      at,
+      version: DECISION_VERSION,
+      task: {
+        family: analysis.family,
+        domain: analysis.domain,
+        domainConfidence: analysis.confidence,
+        inputBytes: analysis.inputBytes,
+        requestMib: query.requestMib,
+        features: analysis.features,
+        embedding: [...analysis.embedding],
+      },
+      attempt,
+      resources,
+      expected: {
+        memoryMib: memory.interval,
+        seconds:
+          throughput === undefined || time === undefined
+            ? undefined
+            : [throughput.work.low * time, throughput.work.high * time],
+        diskMib: disk.interval,
+      },
+      confidence: memory.confidence,
+      reasons,
+      recalled,
+      evidence,
+    };
+    this.#nextId += 1;
+    this.#open.set(decision.id, decision);
+    if (this.#open.size > MOST_OPEN_DECISIONS) {
+      const [oldest] = this.#open.keys();
+      if (oldest !== undefined) this.#open.delete(oldest);
+    }
+    const { store } = this.#options;
+    if (store !== undefined) this.#writes.add(() => store.putDecision(decision));
+    return decision;
+  }
+
+  #evidence(
+    { family: name, inputBytes, features, request, limits, image }: Analysis,
+    memory: MemoryEstimate,
+    disk: MemoryEstimate,
+    attempt: number,
+  ): ResourceEvidence {
+    const { mostVcpus, mostGpus, defaultImage, sizeClasses, policy } = this.#options;
+    const family = this.#models.family(name);
+    const plain: ResourceEvidence = {
+      memory: memory.evidence,
+      memoryExploration: UNTRIED,
+      disk: disk.evidence,
+      throughput: family?.throughput.estimate(inputBytes),
+      vcpuExploration: UNTRIED,
+      defaultVcpus: request.vcpus ?? this.#options.defaultVcpus,
+      mostVcpus,
+      efficiencyFloor: efficiencyFloor(policy),
+      busyGpus: family?.busyGpus,
+      wantedGpus: request.gpus ?? features["gpus"] ?? 0,
+      mostGpus,
+      images: image === undefined ? (family?.images ?? []) : [],
+      defaultImage: image ?? defaultImage,
+      limits,
+      sizeClasses,
+    };
+    // A retry has failed once already: it is no time for trying things.
+    if (attempt > 1 || plain.throughput === undefined || plain.throughput.samples < 3) return plain;
+    const best = efficientVcpus(plain);
+    const alternatives = [
+      ...(best > 1 ? [{ name: "half", factor: 0.5 } as const] : []),
+      ...(best * 2 <= Math.min(mostVcpus, limits.vcpus ?? mostVcpus)
+        ? [{ name: "double", factor: 2 } as const]
+        : []),
+    ];
+    const widths = family?.throughput.widths.size ?? 0;
+    const uncertainty = widths <= 1 ? 1 : 1 / widths ** 2;
+    const { elasticAboveMib } = memory;
+    const probed = memory.memoryMib * PROBE.factor;
+    const probing = elasticAboveMib !== undefined && probed > elasticAboveMib;
+    return {
+      ...plain,
+      vcpuExploration: this.#vcpuExplorer.offer(alternatives, uncertainty),
+      memoryExploration: this.#memoryExplorer.offer(probing ? [PROBE] : [], 1),
+    };
+  }
+
+  #absorb(experience: Experience, decision: Decision): void {
+    const { evidence, expected } = decision;
+    if (drawnArm(evidence.vcpuExploration).name !== "same") {
+      this.#vcpuExplorer.learn(experience.outcome === "timeout");
+    }
+    if (drawnArm(evidence.memoryExploration).name !== "same") {
+      this.#memoryExplorer.learn(experience.outcome === "oom");
+    }
+    this.#scores.learn(experience, expected.memoryMib);
+    this.#recentRuns.push({
+      memoryMib: experience.memoryMib,
+      hours: experience.wallSeconds / 3600,
+    });
+    if (this.#recentRuns.length > MOST_RECENT_RUNS) this.#recentRuns.shift();
+    this.#models.learn(experience);
+    this.#remember(experience);
+  }
+
+  #remember(experience: Experience): void {
+    const { store } = this.#options;
+    for (const id of this.#memory.add(experience)) {
+      if (store !== undefined) this.#writes.add(() => store.deleteExperience(id));
+    }
+  }
+
+  #save(): BrainState {
+    this.#models.advance(this.#options.clock.now());
+    return {
+      version: STATE_VERSION,
+      at: this.#options.clock.now(),
+      nextId: this.#nextId,
+      memory: this.#models.memory.save(),
+      disk: this.#models.disk.save(),
+      families: this.#models.saveFamilies(),
+      vcpuExplorer: this.#vcpuExplorer.save(),
+      memoryExplorer: this.#memoryExplorer.save(),
+      arrivals: this.#arrivals.save(),
+      recommendations: this.#recommender.save(),
+      scores: this.#scores.save(),
+      learned: Array.from(this.#memory.all(), ({ id }) => id),
+    };
+  }
+}
+
+const PROBE = { name: "three quarters", factor: 0.75 } as const;
+
+const UNTRIED: Exploration = { arms: [{ name: "same", factor: 1, propensity: 1 }], draw: 0 };
+
+/** The best likeness of each family among what was recalled. */
+function likenesses(recalled: Decision["recalled"]): FamilyLikeness[] {
+  const best = new Map<string, number>();
+  for (const { family, similarity } of recalled) {
+    best.set(family, Math.max(best.get(family) ?? 0, Math.min(1, similarity)));
+  }
+  return Array.from(best, ([family, similarity]) => ({ family, similarity }));
+}
+
+function experienceOf(decision: Decision, outcome: Outcome, at: number): Experience {
+  const { task, resources } = decision;
+  return {
+    id: decision.id,
+    at,
+    family: task.family,
+    domain: task.domain,
+    inputBytes: task.inputBytes,
+    requestMib: task.requestMib,
+    features: task.features,
+    embedding: Float32Array.from(task.embedding),
+    image: resources.image,
+    memoryMib: resources.memoryMib,
+    vcpus: resources.vcpus,
+    gpus: resources.gpus,
+    diskMib: resources.diskMib,
+    outcome: outcome.outcome,
+    peakMib: outcome.peakMib,
+    wallSeconds: outcome.wallSeconds,
+    cpuSeconds: outcome.cpuSeconds,
+    gpuSeconds: outcome.gpuSeconds,
+    diskPeakMib: outcome.diskPeakMib,
+  };
+}
+
+const sameRun = (a: Experience, b: Experience) =>
+  a.at === b.at && a.family === b.family && a.peakMib === b.peakMib && a.outcome === b.outcome;
+
+function readExport(exported: unknown): { state: MigratedState; experiences: Experience[] } {
+  // A bare state, such as a sizer saves, is an export without experiences.
+  const whole = exported as Partial<BrainExport> | null;
+  if (typeof whole !== "object" || whole === null || whole.format !== "queztl-brain") {
+    return { state: migrateState(exported), experiences: [] };
+  }
+  const list: unknown = whole.experiences;
+  if (!Array.isArray(list)) {
+    throw fault("QZ_BRAIN_STATE_INVALID", { what: "it has no list of experiences" });
+  }
+  const experiences = (list as ExportedExperience[]).map((experience): Experience => {
+    checkExperience(experience as unknown as Experience);
+    return { ...experience, embedding: Float32Array.from(experience.embedding) };
+  });
+  return { state: migrateState(whole.state), experiences };
+}
+
+const mean = (values: readonly number[]) =>
+  values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -1,0 +1,15 @@
+export { type Brain, createBrain, openBrain } from "./brain.ts";
+export { type Decision, DECISION_VERSION, type Replayed, replayDecision } from "./decision.ts";
+export type { Experience, Outcome, OutcomeKind } from "./experience.ts";
+export { explainDecision } from "./explain.ts";
+export type {
+  BrainExport,
+  BrainStatus,
+  ExportedExperience,
+  FamilyKnown,
+  OptimisationPlan,
+} from "./knowledge.ts";
+export type { BrainOptions } from "./options.ts";
+export { type BrainState, STATE_VERSION } from "./state.ts";
+export { type BrainClock, type BrainStore, createMemoryStore } from "./store.ts";
+export type { Analysis, Task, Understand, Understanding } from "./task.ts";
