@@ -105,6 +105,15 @@ test("the periodic interrupt → at its rate, as long as each is acknowledged", 
     expect(read(12) & 0xc0).toBe(0xc0);
   }
   expect(line.edges).toBe(1024);
+  expect(clock.nextDeadlineNs()).toBeLessThan(Infinity);
+});
+
+test("an interrupt that nobody acknowledges → no more timers", () => {
+  const { write, clock, line } = setup();
+  write(11, 0x42);
+  clock.advanceTo(1e9);
+  expect(line.asserted).toBe(true);
+  expect(clock.nextDeadlineNs()).toBe(Infinity);
 });
 
 test("flags with no interrupt enabled → still there to poll", () => {

@@ -295,12 +295,14 @@ export class Rtc implements Snapshottable<RtcState> {
     this.#interrupt.set(asserted);
     this.#timer?.cancel();
     this.#timer = undefined;
+    // An event that is flagged already raises nothing new until the guest has read C.
+    const awaited = enabled & ~this.#register(C);
     const now = this.#clock.nowNs();
     let atNs = Infinity;
     const period = this.#periodNs();
-    if (enabled & PERIODIC && period !== undefined)
+    if (awaited & PERIODIC && period !== undefined)
       atNs = Math.ceil((Math.floor(now / period) + 1) * period);
-    if (enabled & (ALARM | UPDATE) && !this.#frozen) {
+    if (awaited & (ALARM | UPDATE) && !this.#frozen) {
       const toNext = (this.#second() + 1) * SECOND_MS - this.#nowMs();
       atNs = Math.min(atNs, now + Math.max(1000, Math.ceil(toNext * 1e6)));
     }
