@@ -64,6 +64,11 @@ export const virtioErrors = {
     status: "timeout",
     message: "the guest did not answer on vsock port {port} within {milliseconds} ms",
   },
+  QZ_VIRTIO_NET_LISTEN: {
+    status: "conflict",
+    message:
+      "the host does not let us listen on {protocol} {address}:{port}: choose a free port above 1023",
+  },
   QZ_VIRTIO_NET_FRAME: {
     status: "invalid",
     message: "the framed stream holds a frame of {length} bytes: frames are 14 to {most} bytes",

@@ -1,2 +1,4 @@
 export { NodeFile } from "./host-file.ts";
 export type { NodeFileOptions } from "./host-file.ts";
+export { connectStream } from "./byte-stream.ts";
+export { nodeSockets } from "./host-sockets.ts";

@@ -1,0 +1,30 @@
+import { checkState, isWhole } from "../state.ts";
+
+/** The saved state of a network device. Frames on their way are lost, as on a link. */
+export interface NetState {
+  readonly version: 1;
+  readonly linkUp: boolean;
+  readonly filter: {
+    readonly mac: number;
+    readonly promiscuous: boolean;
+    readonly allMulticast: boolean;
+    readonly table: readonly number[];
+  };
+  /** The offloads the driver turned on after the negotiation; undefined while it did not ask. */
+  readonly guestOffloads: bigint | undefined;
+}
+
+/** The most addresses a driver may list; with more it gets every frame. */
+export const MAX_FILTER = 64;
+
+/** @throws QZ_VIRTIO_STATE */
+export function checkNetState(state: NetState): void {
+  const check = checkState("network device", state, 1);
+  const mac = (value: unknown): boolean => isWhole(value, 2 ** 48 - 1);
+  check(typeof state.filter === "object" && state.filter !== null, "it has no filter");
+  check(mac(state.filter.mac), "its MAC address");
+  const { table } = state.filter;
+  check(Array.isArray(table) && table.length <= MAX_FILTER && table.every(mac), "its filter");
+  const offloads = state.guestOffloads;
+  check(offloads === undefined || typeof offloads === "bigint", "its offloads");
+}
