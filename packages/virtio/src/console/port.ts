@@ -56,7 +56,8 @@ export class ConsolePort {
   write(bytes: Uint8Array): number {
     const taken = Math.min(bytes.length, INPUT_BYTES - this.#inputBytes);
     if (taken > 0) {
-      this.#input.push(bytes.slice(0, taken));
+      // A copy, also of a Buffer, whose own `slice` is none.
+      this.#input.push(new Uint8Array(bytes.subarray(0, taken)));
       this.#inputBytes += taken;
       this.#changed("input");
     }
@@ -126,7 +127,7 @@ export class ConsolePort {
 
   /** For the device: replaces the waiting input. */
   restoreInput(bytes: Uint8Array): void {
-    this.#input = bytes.length > 0 ? [bytes.slice()] : [];
+    this.#input = bytes.length > 0 ? [new Uint8Array(bytes)] : [];
     this.#inputBytes = bytes.length;
     this.#full = false;
   }

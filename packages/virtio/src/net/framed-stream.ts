@@ -96,9 +96,10 @@ export class FramedStreamNetwork implements Network {
       }
       if (rest.length - at < PREFIX + length) break;
       this.counters.receivedFrames++;
-      this.#nic?.deliver({ bytes: rest.slice(at + PREFIX, at + PREFIX + length) });
+      const frame = rest.subarray(at + PREFIX, at + PREFIX + length);
+      this.#nic?.deliver({ bytes: new Uint8Array(frame) });
       at += PREFIX + length;
     }
-    this.#partial = rest.slice(at);
+    this.#partial = new Uint8Array(rest.subarray(at));
   }
 }

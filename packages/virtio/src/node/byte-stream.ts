@@ -20,7 +20,7 @@ export function connectStream(
       resolve({
         write: (bytes) => socket.write(bytes),
         listen: (events) => {
-          socket.on("data", (bytes) => events.data(bytes as Uint8Array));
+          socket.on("data", (bytes: Buffer) => events.data(bytes));
           socket.on("drain", () => events.drain());
           socket.on("close", () => events.close());
         },
