@@ -14,6 +14,8 @@ import type { MsrFile } from "./msr-file.ts";
 import { composeStatusFlags, splitStatusFlags } from "./semantics/flags.ts";
 import { Flag, STATUS_FLAGS, Segment, SegmentField, State } from "./state/layout.ts";
 import { HelperStatus } from "./state/status.ts";
+import { StateX87Registers } from "./state/x87-registers.ts";
+import { X87 } from "./x87/x87.ts";
 
 /** What vCPUs of one machine share: memory, buses, decoded code, and the bus between their local APICs. */
 export interface CpuBoard {
@@ -79,6 +81,7 @@ export class Core {
   /** Any breakpoint is enabled in DR7: run one instruction at a time and look. */
   breakpointsEnabled = false;
   readonly apic: LocalApic;
+  readonly x87: X87;
 
   #codeMode: CodeMode;
 
@@ -93,6 +96,7 @@ export class Core {
     this.state = memory.allocate(State.Length, 4096);
     this.view = memory.view;
     this.registers = new BigUint64Array(memory.bytes.buffer, this.state, 16);
+    this.x87 = new X87(new StateX87Registers(this.view, this.state));
     this.apic = new LocalApic({
       id: this.id,
       clock: this.clock,
@@ -132,7 +136,8 @@ export class Core {
     this.#resetRegisters();
     this.waitingForStartup = this.id !== 0;
     this.view.setUint16(this.state + State.FpuControl, 0x40, true);
-    this.view.setUint16(this.state + State.FpuTag, 0x5555, true);
+    this.view.setUint16(this.state + State.FpuTag, 0xff, true);
+    this.view.setUint16(this.state + State.FpuStatus, 0, true);
     this.setU32(State.Mxcsr, 0x1f80);
     this.setU64(State.Xcr0, 1n);
   }

@@ -10,6 +10,8 @@ import { msrHelpers } from "./msr.ts";
 import { portIoHelpers } from "./port-io.ts";
 import { segmentHelpers } from "./segments.ts";
 import { timeStampHelpers } from "./time-stamp.ts";
+import { extendedStateHelpers } from "./extended-state.ts";
+import { x87Helpers } from "./x87-helpers.ts";
 
 /** Every instruction that is carried out by a helper, by the name of its semantics. */
 export const helpers: Helpers = {
@@ -24,4 +26,6 @@ export const helpers: Helpers = {
   ...portIoHelpers,
   ...segmentHelpers,
   ...timeStampHelpers,
+  ...extendedStateHelpers,
+  ...x87Helpers,
 };
