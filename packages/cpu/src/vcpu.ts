@@ -148,6 +148,14 @@ export class Vcpu extends Core {
     }
   }
 
+  /** Whether an event waits that would end HLT now. */
+  get interruptible(): boolean {
+    if (this.nmiPending && !this.nmiBlocked) return true;
+    if ((this.u32(State.SystemFlags) & Flag.If) === 0) return false;
+    const external = this.board.pic?.pending() === true && this.apic.acceptsExternal;
+    return (external && this.id === 0) || this.apic.pending() >= 0;
+  }
+
   /** Has `run` return "stop" at the next instruction boundary that it looks at. */
   requestStop(): void {
     this.stopRequested = true;

@@ -43,12 +43,12 @@ export class VirtualClock implements Clock {
   }
 
   epochMs(): number {
-    return this.#epochMs + this.#nowNs / 1e6;
+    return this.#epochMs + this.nowNs() / 1e6;
   }
 
   /** Sets the wall-clock time the guest sees now; guest time goes on unchanged. */
   setEpochMs(nowMs: number): void {
-    this.#epochMs = nowMs - this.#nowNs / 1e6;
+    this.#epochMs = nowMs - this.nowNs() / 1e6;
   }
 
   schedule(atNs: number, fire: () => void): Timer {

@@ -67,7 +67,6 @@ export const State = {
   FpuControl: 0x508,
   FpuStatus: 0x50a,
   FpuTag: 0x50c,
-  FpuTop: 0x50e,
   FpuOpcode: 0x510,
   /** Last x87 instruction and operand pointers: 64 bits, then selectors 16 bits. */
   FpuIp: 0x518,
