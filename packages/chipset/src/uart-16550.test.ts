@@ -178,7 +178,11 @@ test("loopback → bytes come back, the line hears and says nothing, too many ov
   expect(uart.input(text("x"))).toBe(0);
   out(THR, 0x66);
   expect(inb(LSR)).toBe(0x63);
-  expect(inb(0)).toBe(0x55);
+  expect(inb(0)).toBe(0x66);
+  out(FCR, 1);
+  for (let i = 1; i <= 17; i++) out(THR, i);
+  expect(inb(LSR)).toBe(0x63);
+  expect(inb(0)).toBe(1);
   expect(sent).toEqual([]);
 });
 

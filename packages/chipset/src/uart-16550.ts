@@ -274,8 +274,12 @@ export class Uart16550 implements Snapshottable<UartState> {
   #transmit(value: number): void {
     this.#transmitPending = false;
     if (this.#modemControl & LOOPBACK) {
+      if (this.#received.length >= this.#capacity) {
+        this.#lineErrors |= OVERRUN;
+        // Without FIFOs the new byte takes the place of the old one; with them the new one is lost.
+        if (!this.#fifos) this.#received.pop();
+      }
       if (this.#received.length < this.#capacity) this.#received.push(value);
-      else this.#lineErrors |= OVERRUN;
       this.#receiverChanged();
     } else if (this.#stalled) {
       if (this.#unsent.length < this.#capacity) this.#unsent.push(value);
@@ -310,7 +314,10 @@ export class Uart16550 implements Snapshottable<UartState> {
     // The other bits can be written only together with the enable bit.
     this.#fifoControl = value & 1 ? value & 0xc9 : 0;
     if (toggled || value & 2) this.#clearReceiver();
-    if (toggled || value & 4) this.#unsent = [];
+    if ((toggled || value & 4) && this.#unsent.length > 0) {
+      this.#unsent = [];
+      this.#transmitPending = true;
+    }
     this.#offerRoom();
   }
 
