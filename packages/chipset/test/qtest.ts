@@ -38,7 +38,7 @@ export async function firstDifference(accesses: readonly Access[]): Promise<stri
     const at = accesses.findIndex(({ answer, mask = 0xff }, i) => {
       const line = answers[i] ?? "";
       if (!line.startsWith("OK")) return true;
-      return answer !== undefined && (Number(line.slice(3)) & mask) !== (answer & mask);
+      return answer !== undefined && ((Number(line.slice(3)) ^ answer) & mask) !== 0;
     });
     if (at < 0) return undefined;
     const lead = accesses.slice(Math.max(0, at - 20), at + 1);
