@@ -30,7 +30,7 @@ export function forReceiver(frame: Frame, offloads: Offloads): readonly Frame[] 
   if (offloads.checksum) return [frame];
   const { start, offset } = offload.checksum;
   if (start + offset + 2 > bytes.length) return [];
-  const whole = bytes.slice();
+  const whole = new Uint8Array(bytes);
   const sum = checksum(whole, start, whole.length);
   // A UDP checksum of 0 would say "none"; its other representation is all ones.
   putWord(whole, start + offset, sum === 0 ? 0xffff : sum);

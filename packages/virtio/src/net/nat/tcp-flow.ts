@@ -1,5 +1,5 @@
 import type { Clock, Timer } from "@queztl/memory";
-import { ByteQueue } from "./byte-queue.ts";
+import { ByteQueue } from "../../byte-queue.ts";
 import type { HostTcp, TcpEvents } from "./host-sockets.ts";
 import { TcpFlag } from "./tcp-segment.ts";
 import type { OutgoingSegment, TcpSegment } from "./tcp-segment.ts";
