@@ -313,9 +313,15 @@ export class Vcpu extends Core {
     }
     const offset = this.linear.fetch(low, high);
     if (offset < 0) raise(Vector.InvalidOpcode);
-    const page = ((BigInt(ripHigh >>> 0) << 32n) | BigInt(ripLow >>> 0)) - BigInt(low & 0xfff);
-    this.setU64(State.RipPage, page);
+    this.#setRipPage(ripLow, ripHigh, low & 0xfff);
     return this.board.code.find(this.codeMode, offset);
+  }
+
+  /** Notes rip less the offset of the instruction in its page. */
+  #setRipPage(ripLow: number, ripHigh: number, inPage: number): void {
+    const borrow = ripLow >>> 0 < inPage ? 1 : 0;
+    this.view.setInt32(this.state + State.RipPage, ripLow - inPage, true);
+    this.view.setInt32(this.state + State.RipPage + 4, ripHigh - borrow, true);
   }
 
   #link(record: number): number {
@@ -332,31 +338,39 @@ export class Vcpu extends Core {
 
   /** Another record for one whose bytes changed, or which lies in two pages. */
   #refresh(record: number): number {
-    const op = this.#op;
-    op.record = record;
-    const straddles = op.entryId === PseudoEntry.Straddle;
-    const rip = (this.u64(State.RipPage) + BigInt(op.inPage)) & this.u64(State.RipMask);
-    this.rip = rip;
-    const low = Number(rip & 0xffffffffn) | 0;
-    const high = Number(rip >> 32n) | 0;
-    if (!straddles) return this.#guard(() => this.#locate(low, high, 1), 0);
-    return this.#guard(() => this.#straddle(rip), 0);
+    const inPage = this.view.getUint16(record + Record.Offset, true);
+    const pageLow = this.view.getUint32(this.state + State.RipPage, true);
+    const pageHigh = this.view.getInt32(this.state + State.RipPage + 4, true);
+    const sum = pageLow + inPage;
+    const long = this.linear.long;
+    const low = (sum & this.view.getInt32(this.state + State.RipMask, true)) | 0;
+    const high = long ? (pageHigh + (sum > 0xffffffff ? 1 : 0)) | 0 : 0;
+    this.view.setInt32(this.state + State.Rip, low, true);
+    this.view.setInt32(this.state + State.Rip + 4, high, true);
+    const straddles = this.view.getUint16(record + Record.Entry, true) === PseudoEntry.Straddle;
+    return this.#guard(
+      straddles ? () => this.#straddle(low, high) : () => this.#locate(low, high, 1),
+      0,
+    );
   }
 
-  #straddle(rip: bigint): number {
+  /** The record of an instruction that begins in one page and ends in the next. */
+  #straddle(ripLow: number, ripHigh: number): number {
     const { memory, code } = this.board;
-    const linear = this.linear.long ? rip : (rip + this.u64(State.CodeBase)) & 0xffffffffn;
-    const low = Number(linear & 0xffffffffn) | 0;
-    const high = Number(linear >> 32n) | 0;
+    const { linear } = this;
+    const low = linear.long ? ripLow : (ripLow + this.u32(State.CodeBase)) | 0;
     const head = 4096 - (low & 0xfff);
-    const next = BigInt.asUintN(this.linear.long ? 64 : 32, linear + BigInt(head));
-    const first = this.linear.fetch(low, high);
-    const second = this.linear.fetch(Number(next & 0xffffffffn) | 0, Number(next >> 32n) | 0);
+    const nextLow = (low + head) | 0;
+    const nextHigh = linear.long && nextLow === 0 ? (ripHigh + 1) | 0 : ripHigh;
+    const first = linear.fetch(low, linear.long ? ripHigh : 0);
+    const second = linear.fetch(nextLow, linear.long ? nextHigh : 0);
     if (first < 0 || second < 0) raise(Vector.InvalidOpcode);
+    this.#setRipPage(ripLow, ripHigh, low & 0xfff);
+    const known = code.knownStraddle(this.codeMode, first, second);
+    if (known !== 0) return known;
     const bytes = new Uint8Array(head + 15);
     bytes.set(memory.bytes.subarray(first, first + head));
     bytes.set(memory.bytes.subarray(second, second + 15), head);
-    this.setU64(State.RipPage, rip - BigInt(low & 0xfff));
     return code.straddling(this.codeMode, first, second, bytes);
   }
 

@@ -67,7 +67,7 @@ export class CodeCache {
   #next: number;
   #generation = 0;
   readonly #pages = new Map<number, CodePage>();
-  readonly #modes = new Map<string, CodeMode>();
+  readonly #modes = new Map<number, CodeMode>();
   readonly #emptyJumps: number;
   readonly #protectListeners: ((pageOffset: number) => void)[] = [];
 
@@ -90,7 +90,12 @@ export class CodeCache {
 
   /** The mode object for these properties; the same one each time. */
   mode(mode: 16 | 32 | 64, flat: boolean, units: UnitState): CodeMode {
-    const key = `${mode} ${flat} ${units.x87} ${units.mmx} ${units.sse}`;
+    // Blocked units name one of four pseudo entries by their low two bits, which are never all alike.
+    const unit = (blocked: number): number => (blocked === 0 ? 0 : 1 + (blocked & 3));
+    const key =
+      ((unit(units.x87) * 5 + unit(units.mmx)) * 5 + unit(units.sse)) * 512 +
+      mode * 2 +
+      (flat ? 1 : 0);
     const known = this.#modes.get(key);
     if (known !== undefined) return known;
     // A guest could go through many combinations; those beyond the first few do without a jump table.
@@ -118,15 +123,18 @@ export class CodeCache {
     return record;
   }
 
+  /** The record that `straddling` made for these places, or 0 if there is none or its bytes changed since. */
+  knownStraddle(mode: CodeMode, offset: number, second: number): number {
+    const known = mode.straddles.get(offset);
+    if (known === undefined || known.second !== second) return 0;
+    return this.#view.getUint16(known.record, true) === Handler.Stale ? 0 : known.record;
+  }
+
   /**
    * The record of an instruction whose bytes begin at `offset` and end in the page at `second`.
    * @param bytes the instruction's bytes, joined.
    */
   straddling(mode: CodeMode, offset: number, second: number, bytes: Uint8Array): number {
-    const known = mode.straddles.get(offset);
-    if (known?.second === second && this.#view.getUint16(known.record, true) !== Handler.Stale) {
-      return known.record;
-    }
     this.#reserve();
     const start = this.#next;
     const inPage = offset & (PAGE_BYTES - 1);

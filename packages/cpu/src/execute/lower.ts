@@ -64,7 +64,7 @@ interface Plan {
 
 /** Memory operands that are only read although they come first. */
 const READ_ONLY = new Set(
-  "cmp test bt push call jmp mul imul div idiv ldmxcsr fxrstor xrstor lgdt lidt lldt ltr lmsw verr verw invlpg".split(
+  "cmp test bt push call jmp mul imul div idiv ldmxcsr fxrstor xrstor lgdt lidt lldt ltr lmsw verr verw invlpg clflush clflushopt clwb".split(
     " ",
   ),
 );

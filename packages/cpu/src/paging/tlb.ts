@@ -43,14 +43,15 @@ export interface Translation {
 export class Tlb {
   readonly #words: Int32Array<SharedArrayBuffer>;
   readonly #tables: readonly number[];
+  /** Indices of the entries filled since the last flush: a list for each kind, then one for its global entries. */
   readonly #filled: readonly Int32Array[];
-  readonly #counts = new Int32Array(KINDS);
+  readonly #counts = new Int32Array(2 * KINDS);
   #huge = false;
 
   constructor(memory: GuestMemory) {
     this.#words = new Int32Array(memory.bytes.buffer);
     this.#tables = Array.from({ length: KINDS }, () => memory.allocate(TLB_BYTES, 4096));
-    this.#filled = Array.from({ length: KINDS }, () => new Int32Array(TLB_ENTRIES));
+    this.#filled = Array.from({ length: 2 * KINDS }, () => new Int32Array(TLB_ENTRIES));
     for (const table of this.#tables)
       this.#words.fill(-1, table >> 2, (table >> 2) + TLB_ENTRIES * WORDS);
   }
@@ -65,11 +66,10 @@ export class Tlb {
     const index = (t.linearLow >>> 12) & INDEX_MASK;
     const at = ((this.#tables[kind] as number) >> 2) + index * WORDS;
     const words = this.#words;
-    // An entry whose addend slot is -1 has never been filled since the last flush.
-    if (words[at + FLAGS_WORD] === -1) {
-      const count = this.#counts[kind] as number;
-      (this.#filled[kind] as Int32Array)[count] = index;
-      this.#counts[kind] = count + 1;
+    // An entry whose flags are -1 is in no list; one that becomes global, or no longer is, may be in both.
+    const flags = words[at + FLAGS_WORD] as number;
+    if (flags === -1 || ((flags & GLOBAL) !== 0) !== t.global) {
+      this.#remember(t.global ? kind + KINDS : kind, index);
     }
     const low = t.linearLow & ~0xfff;
     this.#tag(at, t.read, low, t.linearHigh);
@@ -96,21 +96,41 @@ export class Tlb {
 
   /** Drops every translation, or all but the global ones. */
   flush(keepGlobal: boolean): void {
-    const words = this.#words;
     for (let kind = 0; kind < KINDS; kind++) {
-      const filled = this.#filled[kind] as Int32Array;
-      const base = (this.#tables[kind] as number) >> 2;
-      const count = this.#counts[kind] as number;
-      let kept = 0;
-      for (let i = 0; i < count; i++) {
-        const index = filled[i] as number;
-        const at = base + index * WORDS;
-        if (keepGlobal && (words[at + FLAGS_WORD] as number) & GLOBAL) filled[kept++] = index;
-        else words.fill(-1, at, at + WORDS);
-      }
-      this.#counts[kind] = kept;
+      this.#drop(kind, kind, keepGlobal);
+      if (!keepGlobal) this.#drop(kind, kind + KINDS, false);
     }
     if (!keepGlobal) this.#huge = false;
+  }
+
+  #drop(kind: number, list: number, keepGlobal: boolean): void {
+    const words = this.#words;
+    const filled = this.#filled[list] as Int32Array;
+    const base = (this.#tables[kind] as number) >> 2;
+    const count = this.#counts[list] as number;
+    for (let i = 0; i < count; i++) {
+      const at = base + (filled[i] as number) * WORDS;
+      if (keepGlobal && (words[at + FLAGS_WORD] as number) & GLOBAL) continue;
+      for (let word = at; word < at + WORDS; word++) words[word] = -1;
+    }
+    this.#counts[list] = 0;
+  }
+
+  #remember(list: number, index: number): void {
+    const filled = this.#filled[list] as Int32Array;
+    let count = this.#counts[list] as number;
+    if (count === TLB_ENTRIES) {
+      // Entries that changed lists may have left their index twice: keep one of each.
+      const unique = new Set(filled);
+      filled.set([...unique]);
+      count = unique.size;
+      if (unique.has(index)) {
+        this.#counts[list] = count;
+        return;
+      }
+    }
+    filled[count] = index;
+    this.#counts[list] = count + 1;
   }
 
   /** Drops the translations of the page, of any size, that holds a linear address (INVLPG). */
@@ -135,27 +155,25 @@ export class Tlb {
 
   /** Drops every permission to write, and to write only: pages became protected. */
   forbidWrites(): void {
-    for (let kind = 0; kind < KINDS; kind++) {
-      const filled = this.#filled[kind] as Int32Array;
-      for (let i = 0; i < (this.#counts[kind] as number); i++) {
-        const at = ((this.#tables[kind] as number) >> 2) + (filled[i] as number) * WORDS;
-        this.#words.fill(-1, at + 2, at + 4);
-      }
-    }
+    this.#eachFilled((at) => this.#words.fill(-1, at + 2, at + 4));
   }
 
   /** Drops permissions to write one page of RAM, by its offset in the WebAssembly memory. */
   forbidPageWrites(pageOffset: number): void {
     const words = this.#words;
-    for (let kind = 0; kind < KINDS; kind++) {
-      const filled = this.#filled[kind] as Int32Array;
-      for (let i = 0; i < (this.#counts[kind] as number); i++) {
-        const at = ((this.#tables[kind] as number) >> 2) + (filled[i] as number) * WORDS;
-        const low = words[at + 2] as number;
-        if (words[at + 3] === -1 && low === -1) continue;
-        if (((words[at + 6] as number) + low) >>> 0 === pageOffset) words.fill(-1, at + 2, at + 4);
-      }
-    }
+    this.#eachFilled((at) => {
+      const low = words[at + 2] as number;
+      if (words[at + 3] === -1 && low === -1) return;
+      if (((words[at + 6] as number) + low) >>> 0 === pageOffset) words.fill(-1, at + 2, at + 4);
+    });
+  }
+
+  #eachFilled(visit: (at: number) => void): void {
+    this.#filled.forEach((filled, list) => {
+      const base = (this.#tables[list % KINDS] as number) >> 2;
+      const count = this.#counts[list] as number;
+      for (let i = 0; i < count; i++) visit(base + (filled[i] as number) * WORDS);
+    });
   }
 
   #tag(at: number, allowed: boolean, low: number, high: number): void {
