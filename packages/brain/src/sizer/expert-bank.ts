@@ -50,6 +50,7 @@ export interface ExpertBankState {
     predicted: number[],
     offset: number,
     stale: number,
+    dropped: number,
   ][];
 }
 
@@ -62,6 +63,9 @@ const MOST_OPEN_FAILURES = 20;
 const RECENT_DECISIONS = 50;
 // Offsets are refitted when a twentieth of the window is new, or at once when a peak broke the old one.
 const STALE_SHARE = 0.05;
+// A regression's first predictions rest on one to three samples and say nothing about later ones.
+const WARM_UP = 3;
+const WARM_UP_SHARE = 0.25;
 
 /**
  * One family's experts. Each finished task tells every expert what its bid would have cost, because a
@@ -187,10 +191,12 @@ export class ExpertBank {
     this.#interval.learn(chosen.memoryMib, sample.peakMib, this.#range);
     this.#hits.push(onGrid(chosen.memoryMib, this.#settings.grid) >= sample.peakMib ? 1 : 0);
     if (this.#hits.length > RECENT_DECISIONS) this.#hits.shift();
+    // What an expert lost while it had next to nothing to learn from says little: it fades first.
+    const discount = Math.min(LOSS_DISCOUNT, this.#samples / (this.#samples + 2));
     for (const expert of this.#experts) {
       const given = onGrid(expert.bid(sample.inputBytes), this.#settings.grid);
       const loss = this.#cost(given, sample);
-      expert.loss = expert.loss * LOSS_DISCOUNT + loss;
+      expert.loss = expert.loss * discount + loss;
       this.#pool.add(this.#samples, expert.name, loss / Math.max(1e-9, this.#meanCost));
     }
   }
@@ -337,7 +343,7 @@ class Expert {
   dropOldest(): void {}
 
   save(): SavedExpert {
-    return [this.name, this.loss, [], [], 0, 0];
+    return [this.name, this.loss, [], [], 0, 0, 0];
   }
 
   restore(saved: SavedExpert): void {
@@ -357,6 +363,8 @@ class CalibratedExpert extends Expert {
   /** Samples learned since the offset was fitted; the fit is put off until a bid needs it. */
   #stale = 0;
   #broken = false;
+  /** Predictions no longer kept. */
+  #dropped = 0;
 
   constructor(
     name: string,
@@ -376,7 +384,14 @@ class CalibratedExpert extends Expert {
   #lift(predicted: number): number {
     if (this.#broken || this.#stale > this.#predicted.length * STALE_SHARE) {
       const { peaks, seconds } = this.#window;
-      this.#offset = cheapestOffset(this.#mode, this.#predicted, peaks, seconds, this.#costs());
+      this.#offset = cheapestOffset(
+        this.#mode,
+        this.#predicted,
+        peaks,
+        seconds,
+        this.#costs(),
+        this.#warmUp(),
+      );
       this.#stale = 0;
       this.#broken = false;
     }
@@ -396,8 +411,14 @@ class CalibratedExpert extends Expert {
     this.#predictor.learn(sample);
   }
 
+  #warmUp(): number {
+    const spared = Math.min(WARM_UP, Math.floor(this.#predicted.length * WARM_UP_SHARE));
+    return Math.max(0, spared - this.#dropped);
+  }
+
   override dropOldest(): void {
     this.#predicted.shift();
+    this.#dropped += 1;
   }
 
   override save(): SavedExpert {
@@ -409,12 +430,14 @@ class CalibratedExpert extends Expert {
       [...this.#predicted],
       this.#offset,
       stale,
+      this.#dropped,
     ];
   }
 
   override restore(saved: SavedExpert): void {
     super.restore(saved);
-    const [, , predictor, predicted, offset, stale] = saved;
+    const [, , predictor, predicted, offset, stale, dropped] = saved;
+    this.#dropped = dropped;
     this.#predictor.restore(predictor);
     this.#predicted = [...predicted];
     this.#offset = offset;

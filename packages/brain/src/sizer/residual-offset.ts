@@ -17,7 +17,7 @@ export interface OffsetCosts {
  * The offset on out-of-sample predictions that would have wasted least over the samples in hand: the
  * sum of unused MiB·s, of failed attempts with their retries, and of the penalty for each failure.
  * The best offset always touches a residual, so only those are tried, with running sums over the
- * samples that would fail.
+ * samples that would fail. The first `skip` samples are left out.
  */
 export function cheapestOffset(
   mode: OffsetMode,
@@ -25,8 +25,9 @@ export function cheapestOffset(
   peaks: readonly number[],
   seconds: readonly number[],
   costs: OffsetCosts,
+  skip = 0,
 ): number {
-  const n = predicted.length;
+  const n = predicted.length - skip;
   const factor = mode === "factor";
   if (n === 0) return factor ? 1 : 0;
   const residuals = new Float64Array(n);
@@ -36,9 +37,9 @@ export function cheapestOffset(
   let allPeaks = 0;
   let meanPrediction = 0;
   for (let i = 0; i < n; i += 1) {
-    const f = predicted[i] as number;
-    const y = peaks[i] as number;
-    const s = seconds[i] as number;
+    const f = predicted[i + skip] as number;
+    const y = peaks[i + skip] as number;
+    const s = seconds[i + skip] as number;
     residuals[i] = factor ? y / f : y - f;
     order[i] = i;
     allSeconds += s;
@@ -69,10 +70,10 @@ export function cheapestOffset(
       best = cost;
       offset = o;
     }
-    const weight = seconds[i] as number;
+    const weight = seconds[i + skip] as number;
     failedSeconds += weight;
-    failedPredicted += weight * (predicted[i] as number);
-    failedPeaks += weight * (peaks[i] as number);
+    failedPredicted += weight * (predicted[i + skip] as number);
+    failedPeaks += weight * (peaks[i + skip] as number);
   }
   const headroom = costs.headroom / Math.sqrt(n);
   return factor ? offset * (1 + headroom) : offset + headroom * meanPrediction;
