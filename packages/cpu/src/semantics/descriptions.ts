@@ -5,6 +5,13 @@ import { control } from "./control.ts";
 import { move } from "./move.ts";
 import { multiply } from "./multiply.ts";
 import { shift } from "./shift.ts";
+import { sseArithmetic } from "./sse-arithmetic.ts";
+import { sseCompare } from "./sse-compare.ts";
+import { sseControl } from "./sse-control.ts";
+import { sseConvert } from "./sse-convert.ts";
+import { sseInteger } from "./sse-integer.ts";
+import { sseMove } from "./sse-move.ts";
+import { sseShuffle } from "./sse-shuffle.ts";
 import { string } from "./string.ts";
 
 /** Every instruction that is described for code generation, by the name of its semantics. */
@@ -15,5 +22,12 @@ export const descriptions: Descriptions = {
   ...move,
   ...multiply,
   ...shift,
+  ...sseArithmetic,
+  ...sseCompare,
+  ...sseControl,
+  ...sseConvert,
+  ...sseInteger,
+  ...sseMove,
+  ...sseShuffle,
   ...string,
 };

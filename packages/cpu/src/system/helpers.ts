@@ -9,6 +9,7 @@ import { interruptHelpers } from "./interrupts.ts";
 import { msrHelpers } from "./msr.ts";
 import { portIoHelpers } from "./port-io.ts";
 import { segmentHelpers } from "./segments.ts";
+import { simdHelpers } from "./simd-helpers.ts";
 import { timeStampHelpers } from "./time-stamp.ts";
 import { extendedStateHelpers } from "./extended-state.ts";
 import { x87Helpers } from "./x87-helpers.ts";
@@ -25,6 +26,7 @@ export const helpers: Helpers = {
   ...msrHelpers,
   ...portIoHelpers,
   ...segmentHelpers,
+  ...simdHelpers,
   ...timeStampHelpers,
   ...extendedStateHelpers,
   ...x87Helpers,

@@ -1,0 +1,184 @@
+import { f32, f32x4, f64, f64x2, i32, i64, v128 } from "../wasm/index.ts";
+import type { Expr, I32, Int, V128 } from "../wasm/index.ts";
+import { State } from "../state/layout.ts";
+import type { InstructionContext } from "./context.ts";
+import { eqz, ge_u, le_u, lt_u, shl, sub, toI32, toI64 } from "./integer-ops.ts";
+import { ZERO, splat } from "./vector-operands.ts";
+
+/**
+ * When WebAssembly's arithmetic, which rounds to nearest and reports nothing, does exactly what the
+ * processor does. Operands that are no denormals and no NaNs and results in the normal range raise at most
+ * the precision exception; everything else is left to helpers.
+ */
+
+type Float<T extends "f32" | "f64"> = Expr<T>;
+
+/** The operations on one floating-point type that the descriptions need, on bits (`I32`, `I64`) and values. */
+export interface ScalarFormat<T extends "f32" | "f64"> {
+  readonly width: 32 | 64;
+  value(bits: Int): Float<T>;
+  bits(value: Float<T>): Int;
+  readonly operations: {
+    add(a: Float<T>, b: Float<T>): Float<T>;
+    sub(a: Float<T>, b: Float<T>): Float<T>;
+    mul(a: Float<T>, b: Float<T>): Float<T>;
+    div(a: Float<T>, b: Float<T>): Float<T>;
+    sqrt(a: Float<T>): Float<T>;
+    neg(a: Float<T>): Float<T>;
+    ceil(a: Float<T>): Float<T>;
+    floor(a: Float<T>): Float<T>;
+    trunc(a: Float<T>): Float<T>;
+    nearest(a: Float<T>): Float<T>;
+    eq(a: Float<T>, b: Float<T>): I32;
+    lt(a: Float<T>, b: Float<T>): I32;
+    le(a: Float<T>, b: Float<T>): I32;
+    const(value: number): Float<T>;
+  };
+  /** Whether `a * b = r` without rounding, for results in the normal range. */
+  exactProduct(a: Int, b: Int, r: Int): I32;
+}
+
+const asF32 = (bits: Int): Expr<"f32"> => f32.reinterpret_i32(toI32(bits));
+const asF64 = (bits: Int): Expr<"f64"> => f64.reinterpret_i64(toI64(bits));
+
+export const SINGLE: ScalarFormat<"f32"> = {
+  width: 32,
+  value: asF32,
+  bits: i32.reinterpret_f32,
+  operations: f32,
+  exactProduct: (a, b, r) => {
+    const wide = (bits: Int): Expr<"f64"> => f64.promote_f32(asF32(bits));
+    return f64.eq(f64.mul(wide(a), wide(b)), wide(r));
+  },
+};
+
+export const DOUBLE: ScalarFormat<"f64"> = {
+  width: 64,
+  value: asF64,
+  bits: i64.reinterpret_f64,
+  operations: f64,
+  // The trailing zeros of both say that the product of their significands fits.
+  exactProduct: (a, b, r) => {
+    const zeros = i64.add(i64.ctz(toI64(a)), i64.ctz(toI64(b)));
+    const fits = i64.ge_u(zeros, i64.const(53));
+    return i32.and(fits, f64.eq(f64.mul(asF64(a), asF64(b)), asF64(r)));
+  },
+};
+
+/** Twice the bits, which drops the sign, of the least normal number and of infinity. */
+const TWICE_LEAST = { 32: 0x0100_0000n, 64: 0x0020_0000_0000_0000n } as const;
+const TWICE_INFINITY = { 32: 0xff00_0000n, 64: 0xffe0_0000_0000_0000n } as const;
+
+const number = (bits: Int, value: bigint): Int =>
+  bits.type === "i64" ? i64.const(value) : i32.const(Number(BigInt.asIntN(32, value)));
+const sizeOf = (bits: Int): 32 | 64 => (bits.type === "i64" ? 64 : 32);
+const magnitude = (bits: Int): Int => shl(bits, number(bits, 1n));
+
+export const isZeroValue = (bits: Int): I32 => eqz(magnitude(bits));
+
+/** Not a denormal. */
+export function notDenormal(bits: Int): I32 {
+  const least = TWICE_LEAST[sizeOf(bits)];
+  return ge_u(sub(magnitude(bits), number(bits, 1n)), number(bits, least - 1n));
+}
+
+/** Finite, and above the least normal number, which may have been rounded up to. */
+export function isOrdinary(bits: Int): I32 {
+  const first = TWICE_LEAST[sizeOf(bits)] + 1n;
+  const count = TWICE_INFINITY[sizeOf(bits)] - first;
+  return lt_u(sub(magnitude(bits), number(bits, first)), number(bits, count));
+}
+
+/** Neither a denormal nor a NaN. */
+export function isPlain(bits: Int): I32 {
+  const notNaN = le_u(magnitude(bits), number(bits, TWICE_INFINITY[sizeOf(bits)]));
+  return i32.and(notNaN, notDenormal(bits));
+}
+
+/** RC, the precision mask and the precision flag of MXCSR. */
+const ROUNDING = 0x6000;
+const PRECISION_MASK = 0x1000;
+const PRECISION_FLAG = 0x20;
+
+/** Rounding to nearest, with precision masked and reported already: inexact results change nothing else. */
+export function roundsQuietly(s: InstructionContext): I32 {
+  const mode = i32.and(
+    s.state32(State.Mxcsr),
+    i32.const(ROUNDING | PRECISION_MASK | PRECISION_FLAG),
+  );
+  return i32.eq(mode, i32.const(PRECISION_MASK | PRECISION_FLAG));
+}
+
+/** As `roundsQuietly` where rounding is not MXCSR's. */
+export function truncatesQuietly(s: InstructionContext): I32 {
+  const mode = i32.and(s.state32(State.Mxcsr), i32.const(PRECISION_MASK | PRECISION_FLAG));
+  return i32.eq(mode, i32.const(PRECISION_MASK | PRECISION_FLAG));
+}
+
+export function roundsToNearest(s: InstructionContext): I32 {
+  return i32.eqz(i32.and(s.state32(State.Mxcsr), i32.const(ROUNDING)));
+}
+
+/** MXCSR.RC. */
+export function roundingMode(s: InstructionContext): I32 {
+  return i32.and(i32.shr_u(s.state32(State.Mxcsr), i32.const(13)), i32.const(3));
+}
+
+/** Whether `a + b = r` without rounding: Knuth's error term is zero. */
+export function exactSum<T extends "f32" | "f64">(
+  s: InstructionContext,
+  format: ScalarFormat<T>,
+  a: Float<T>,
+  b: Float<T>,
+  r: Float<T>,
+): I32 {
+  const { operations: o } = format;
+  const second = s.f.let(o.sub(r, a));
+  const error = o.add(o.sub(a, o.sub(r, second)), o.sub(b, second));
+  return o.eq(error, o.const(0));
+}
+
+type PackedName = Exclude<keyof typeof f32x4 & keyof typeof f64x2, `${string}lane` | "splat">;
+
+/** Vectors of one floating-point type. */
+export interface PackedFormat {
+  readonly operations: Pick<typeof f64x2, PackedName>;
+  readonly least: V128;
+  readonly infinity: V128;
+}
+
+export const SINGLES: PackedFormat = {
+  operations: f32x4,
+  least: splat(4, 0x0080_0000),
+  infinity: splat(4, 0x7f80_0000),
+};
+
+export const DOUBLES: PackedFormat = {
+  operations: f64x2,
+  least: splat(8, 0x0010_0000_0000_0000n),
+  infinity: splat(8, 0x7ff0_0000_0000_0000n),
+};
+
+/** Lanes that hold denormals. */
+export function denormals({ operations: o, least }: PackedFormat, value: V128): V128 {
+  return v128.and(o.lt(o.abs(value), least), o.ne(value, ZERO));
+}
+
+/** Lanes that hold denormals or NaNs. */
+export function notPlain(format: PackedFormat, value: V128): V128 {
+  return v128.or(denormals(format, value), format.operations.ne(value, value));
+}
+
+/** Lanes that hold infinities or NaNs. */
+export function notFinite({ operations: o, infinity }: PackedFormat, value: V128): V128 {
+  return v128.not(o.lt(o.abs(value), infinity));
+}
+
+/** Lanes no larger than the least normal number. */
+export function tiny({ operations: o, least }: PackedFormat, value: V128): V128 {
+  return o.le(o.abs(value), least);
+}
+
+export function nonZero({ operations: o }: PackedFormat, value: V128): V128 {
+  return o.ne(value, ZERO);
+}

@@ -1,0 +1,254 @@
+import { i32, i64x2, v128 } from "../wasm/index.ts";
+import type { Expr, I32, Int, V128 } from "../wasm/index.ts";
+import type { Description, Descriptions, InstructionContext } from "./context.ts";
+import {
+  DOUBLE,
+  DOUBLES,
+  SINGLE,
+  SINGLES,
+  denormals,
+  exactSum,
+  isOrdinary,
+  isPlain,
+  isZeroValue,
+  nonZero,
+  notDenormal,
+  notFinite,
+  notPlain,
+  roundsQuietly,
+  roundsToNearest,
+  tiny,
+} from "./float-lanes.ts";
+import type { PackedFormat, ScalarFormat } from "./float-lanes.ts";
+import { choose, toI64 } from "./integer-ops.ts";
+import { ZERO, helpWith, helped, lanes, source } from "./vector-operands.ts";
+
+/** One scalar operation: its value, whether the value may stand, and whether it is exact. */
+interface ScalarOperation<T extends "f32" | "f64"> {
+  value(a: Expr<T>, b: Expr<T>): Expr<T>;
+  /** On the bits of operands and result. */
+  accepts(a: Int, b: Int, r: Int): I32;
+  exact(s: InstructionContext, a: Int, b: Int, r: Int): I32;
+}
+
+/** A scalar's bits as the vector that its helper finds. */
+export const asVector = (bits: Int): V128 => i64x2.replace_lane(ZERO, 0, toI64(bits));
+
+/** ADDSS and its like: the low element of the destination changes. */
+function scalar<T extends "f32" | "f64">(
+  format: ScalarFormat<T>,
+  operation: ScalarOperation<T>,
+): Description {
+  const { width } = format;
+  return {
+    group: "main",
+    describe(s) {
+      const { f } = s;
+      const b = f.let(s.getLow(1, width));
+      const a = f.let(s.getLow(0, width));
+      const r = f.let(format.bits(operation.value(format.value(a), format.value(b))));
+      f.block((slow) => {
+        f.brIf(slow, i32.eqz(operation.accepts(a, b, r)));
+        f.if(i32.eqz(roundsQuietly(s)), () => {
+          f.brIf(slow, i32.eqz(roundsToNearest(s)));
+          f.brIf(slow, i32.eqz(operation.exact(s, a, b, r)));
+        });
+        s.setLow(0, width, r);
+        s.done();
+      });
+      helpWith(s, asVector(b));
+    },
+  };
+}
+
+/** The four scalar operations and square root in one format. */
+function scalars<T extends "f32" | "f64">(
+  suffix: "ss" | "sd",
+  format: ScalarFormat<T>,
+): Descriptions {
+  const { operations: o, value, exactProduct } = format;
+  // Sums of plain numbers are zero or normal, or exact.
+  const sum = (a: Int, b: Int, r: Int): I32 =>
+    i32.and(i32.and(notDenormal(a), notDenormal(b)), i32.or(isOrdinary(r), isZeroValue(r)));
+  return {
+    [`add${suffix}`]: scalar(format, {
+      value: o.add,
+      accepts: sum,
+      exact: (s, a, b, r) => exactSum(s, format, value(a), value(b), value(r)),
+    }),
+    [`sub${suffix}`]: scalar(format, {
+      value: o.sub,
+      accepts: sum,
+      exact: (s, a, b, r) => exactSum(s, format, value(a), o.neg(value(b)), value(r)),
+    }),
+    [`mul${suffix}`]: scalar(format, {
+      value: o.mul,
+      accepts: (a, b, r) =>
+        i32.and(
+          i32.and(notDenormal(a), notDenormal(b)),
+          i32.or(isOrdinary(r), i32.and(isZeroValue(r), i32.or(isZeroValue(a), isZeroValue(b)))),
+        ),
+      exact: (_, a, b, r) => exactProduct(a, b, r),
+    }),
+    [`div${suffix}`]: scalar(format, {
+      value: o.div,
+      accepts: (a, b, r) =>
+        i32.and(
+          i32.and(notDenormal(a), notDenormal(b)),
+          i32.or(isOrdinary(r), i32.and(isZeroValue(r), isZeroValue(a))),
+        ),
+      exact: (_, a, b, r) => exactProduct(b, r, a),
+    }),
+    [`sqrt${suffix}`]: scalar(format, {
+      value: (_, b) => o.sqrt(b),
+      accepts: (_, b, r) => i32.and(notDenormal(b), i32.or(isOrdinary(r), isZeroValue(r))),
+      exact: (_, __, b, r) => exactProduct(r, r, b),
+    }),
+    [`min${suffix}`]: extreme(format, o.lt),
+    [`max${suffix}`]: extreme(format, (a, b) => o.lt(b, a)),
+  };
+}
+
+/** MINSS and its like: the first operand if the comparison holds, else the second. */
+function extreme<T extends "f32" | "f64">(
+  format: ScalarFormat<T>,
+  holds: (a: Expr<T>, b: Expr<T>) => I32,
+): Description {
+  const { width, value } = format;
+  return {
+    group: "vector",
+    describe(s) {
+      const b = s.f.let(s.getLow(1, width));
+      const a = s.f.let(s.getLow(0, width));
+      s.f.if(i32.and(isPlain(a), isPlain(b)), () => {
+        s.setLow(0, width, choose(holds(value(a), value(b)), a, b));
+        s.done();
+      });
+      helpWith(s, asVector(b));
+    },
+  };
+}
+
+/** One packed operation: its result, and the lanes in which it may not stand. */
+interface PackedOperation {
+  result(a: V128, b: V128): V128;
+  refuses(format: PackedFormat, a: V128, b: V128, r: V128): V128;
+}
+
+/**
+ * A packed operation on operands that `arrange` makes of the instruction's.
+ * @param rounds whether results can be inexact
+ */
+function packed(
+  format: PackedFormat,
+  operation: PackedOperation,
+  rounds = true,
+  arrange: (a: V128, b: V128) => readonly [V128, V128] = (a, b) => [a, b],
+): Description {
+  return {
+    group: "vector",
+    describe(s) {
+      const { f } = s;
+      const b = f.let(source(s, 1));
+      const [x, y] = arrange(f.let(s.getVector(0)), b).map((value) => f.let(value)) as [V128, V128];
+      const r = f.let(operation.result(x, y));
+      const refused = v128.any_true(operation.refuses(format, x, y, r));
+      const stands = i32.eqz(refused);
+      f.if(rounds ? i32.and(roundsQuietly(s), stands) : stands, () => {
+        s.setVector(0, r);
+        s.done();
+      });
+      helpWith(s, b);
+    },
+  };
+}
+
+const operandsOf = (format: PackedFormat, a: V128, b: V128): V128 =>
+  v128.or(denormals(format, a), denormals(format, b));
+
+const refusesSum: PackedOperation["refuses"] = (format, a, b, r) =>
+  v128.or(
+    v128.or(operandsOf(format, a, b), notFinite(format, r)),
+    v128.and(tiny(format, r), nonZero(format, r)),
+  );
+
+const refusesExtreme: PackedOperation["refuses"] = (format, a, b) =>
+  v128.or(notPlain(format, a), notPlain(format, b));
+
+function packeds(suffix: "ps" | "pd", format: PackedFormat): Descriptions {
+  const { operations: o } = format;
+  const size = suffix === "ps" ? 4 : 8;
+  const sum = { result: o.add, refuses: refusesSum };
+  const difference = { result: o.sub, refuses: refusesSum };
+  /** Even and odd elements of both operands. */
+  const neighbours = (a: V128, b: V128): readonly [V128, V128] => {
+    const gather = (parity: number): V128 =>
+      v128.shuffle(
+        a,
+        b,
+        Array.from(
+          { length: 16 },
+          (_, i) => (2 * Math.floor(i / size) + parity) * size + (i % size),
+        ),
+      );
+    return [gather(0), gather(1)];
+  };
+  // Subtracting is adding what is negated; here in the even elements.
+  const evenSigns =
+    size === 4 ? lanes(4, [0x80000000, 0, 0x80000000, 0]) : lanes(8, [1n << 63n, 0]);
+  return {
+    [`add${suffix}`]: packed(format, sum),
+    [`sub${suffix}`]: packed(format, difference),
+    [`mul${suffix}`]: packed(format, {
+      result: o.mul,
+      refuses: (_, a, b, r) => {
+        const underflows = v128.and(
+          tiny(format, r),
+          v128.and(nonZero(format, a), nonZero(format, b)),
+        );
+        return v128.or(v128.or(operandsOf(format, a, b), notFinite(format, r)), underflows);
+      },
+    }),
+    [`div${suffix}`]: packed(format, {
+      result: o.div,
+      refuses: (_, a, b, r) => {
+        const underflows = v128.and(tiny(format, r), nonZero(format, a));
+        return v128.or(v128.or(operandsOf(format, a, b), notFinite(format, r)), underflows);
+      },
+    }),
+    [`sqrt${suffix}`]: packed(format, {
+      result: (_, b) => o.sqrt(b),
+      refuses: (_, __, b, r) => v128.or(denormals(format, b), notFinite(format, r)),
+    }),
+    [`min${suffix}`]: packed(
+      format,
+      { result: (a, b) => v128.bitselect(a, b, o.lt(a, b)), refuses: refusesExtreme },
+      false,
+    ),
+    [`max${suffix}`]: packed(
+      format,
+      { result: (a, b) => v128.bitselect(a, b, o.lt(b, a)), refuses: refusesExtreme },
+      false,
+    ),
+    [`hadd${suffix}`]: packed(format, sum, true, neighbours),
+    [`hsub${suffix}`]: packed(format, difference, true, neighbours),
+    [`addsub${suffix}`]: packed(format, sum, true, (a, b) => [a, v128.xor(b, evenSigns)]),
+  };
+}
+
+const approximate = (width: 32 | 128): Description =>
+  helped((s) => (width === 128 ? source(s, 1) : asVector(s.getLow(1, 32))));
+
+/** SSE, SSE2 and SSE3 floating-point arithmetic (Intel SDM vol. 1, 11.5 has the exceptions). */
+export const sseArithmetic: Descriptions = {
+  ...scalars("ss", SINGLE),
+  ...scalars("sd", DOUBLE),
+  ...packeds("ps", SINGLES),
+  ...packeds("pd", DOUBLES),
+  rcpss: approximate(32),
+  rcpps: approximate(128),
+  rsqrtss: approximate(32),
+  rsqrtps: approximate(128),
+  dpps: helped((s) => source(s, 1)),
+  dppd: helped((s) => source(s, 1)),
+};
