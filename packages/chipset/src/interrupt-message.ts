@@ -1,21 +1,9 @@
 import type { MsiSink } from "@queztl/memory";
 
-/** What an interrupt message asks a local APIC to do (Intel SDM vol. 3, 11.6.1), as encoded in redirection entries, MSI data and the ICR. */
-export const DeliveryMode = {
-  Fixed: 0,
-  LowestPriority: 1,
-  Smi: 2,
-  Nmi: 4,
-  Init: 5,
-  Startup: 6,
-  /** The vector comes from the PIC: the processor runs an INTA cycle. */
-  External: 7,
-} as const;
-
 /** One message on the way from an IOAPIC or an MSI write to the local APICs. */
 export interface InterruptMessage {
   readonly vector: number;
-  /** 3 bits, see `DeliveryMode`; 3 is reserved. */
+  /** 3 bits, as in redirection entries, MSI data and the ICR (Intel SDM vol. 3, 11.6.1): 0 fixed, 1 lowest priority, 4 NMI, 7 external … */
   readonly deliveryMode: number;
   /** The 8-bit destination field: an APIC id, or a logical destination. */
   readonly destination: number;

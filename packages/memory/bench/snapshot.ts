@@ -24,12 +24,14 @@ async function time<T>(what: string, work: () => T | Promise<T>): Promise<T> {
 try {
   const memory = new GuestMemory({ ramBytes });
   for (let i = 0; i < usedMib * 16; i++)
-    memory.writeView(((i * 97) % (ramMib * 16)) * 65536, 65536).fill(i | 1);
+    memory
+      .writeView(memory.addressOf(memory.ramOffset + ((i * 97) % (ramMib * 16)) * 65536), 65536)
+      .fill(i | 1);
   console.log(`${ramMib} MiB of RAM, ${usedMib} MiB in use`);
   const whole = await time("save", () => writeSnapshotFile(path, memory, { durable: false }));
   console.log(`  on disk: ${((await stat(path)).blocks / 2048).toFixed(1)} MiB`);
   memory.startDirtyTracking();
-  for (let i = 0; i < 256; i++) memory.writeUint32(((i * 4099) % (ramBytes / 4096)) * 4096, i);
+  for (let i = 0; i < 256; i++) memory.writeUint32(((i * 4099) % 65536) * 4096, i);
   const increment = { parent: whole.id, pages: memory.takeDirtyPages() };
   await time("save an increment of 1 MiB", () =>
     writeSnapshotFile(`${path}.1`, memory, { durable: false, increment }),
