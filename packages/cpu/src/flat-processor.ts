@@ -1,0 +1,44 @@
+import { GuestMemory } from "@queztl/memory";
+import type { CoreOptions } from "./core.ts";
+import { Flag, Segment, State } from "./state/layout.ts";
+import { setSegment } from "./system/descriptors.ts";
+import { CODE_ARENA_BYTES, VCPU_ARENA_BYTES, Vcpu, createBoard } from "./vcpu.ts";
+
+/** A processor with memory and nothing else. */
+export interface FlatProcessor {
+  readonly memory: GuestMemory;
+  readonly vcpu: Vcpu;
+}
+
+/** How a flat processor is made. */
+export interface FlatProcessorOptions extends CoreOptions {
+  /** RAM in bytes, a multiple of 4096; default 1 MiB. */
+  readonly ramBytes?: number;
+}
+
+const CODE_64 = 0xa9b;
+const DATA = 0xc93;
+
+/**
+ * Makes a processor that runs 64-bit code at once: privilege level 0, SSE usable, interrupts off, and
+ * linear addresses are guest-physical ones, without page tables. No real processor has this state; it is for trying
+ * code, for tests and for teaching. Load code with `memory.writeBytes`, set `vcpu.rip`, call `vcpu.run`.
+ * @throws QZ_MEMORY_SIZE for a size that memory cannot have.
+ */
+export function createFlatProcessor(options: FlatProcessorOptions = {}): FlatProcessor {
+  const { ramBytes = 1024 * 1024, ...core } = options;
+  const memory = new GuestMemory({ ramBytes, arenaBytes: CODE_ARENA_BYTES + VCPU_ARENA_BYTES });
+  const vcpu = new Vcpu(createBoard(memory), core);
+  vcpu.waitingForStartup = false;
+  vcpu.flags = Flag.Fixed;
+  vcpu.setU64(State.Cr0, 0x33n);
+  vcpu.setU64(State.Cr4, 0x620n);
+  vcpu.setU64(State.Efer, 0xd01n);
+  setSegment(vcpu, Segment.Cs, 8, 0n, 0xffffffff, CODE_64);
+  for (const segment of [Segment.Ss, Segment.Ds, Segment.Es, Segment.Fs, Segment.Gs]) {
+    setSegment(vcpu, segment, 16, 0n, 0xffffffff, DATA);
+  }
+  vcpu.rip = 0n;
+  vcpu.sync();
+  return { memory, vcpu };
+}
