@@ -158,11 +158,14 @@ export function createRecall(options: RecallOptions = {}): Recall {
             ? undefined
             : Math.max(0, dot(wanted, matrix, row * vectorDimensions));
         const name = likeName?.(kept.family);
-        const structure = sizes === undefined ? undefined : likeSizes(sizes, kept.features);
-        const similarity = blend(text, name, structure) * worth[kept.outcome];
-        const worst = best[best.length - 1];
-        if (best.length === limit && worst !== undefined && similarity <= worst.similarity)
+        const worst = best.length === limit ? best[limit - 1] : undefined;
+        const value = worth[kept.outcome];
+        // Sizes are compared last, and only where even equal sizes could bring a place.
+        if (worst !== undefined && blend(text, name, sizes && 1) * value <= worst.similarity)
           continue;
+        const structure = sizes && likeSizes(sizes, kept.features);
+        const similarity = blend(text, name, structure) * value;
+        if (worst !== undefined && similarity <= worst.similarity) continue;
         let at = best.length;
         while (at > 0 && (best[at - 1] as Scored).similarity < similarity) at--;
         best.splice(at, 0, { row, similarity, text, name, structure });
