@@ -174,6 +174,8 @@ export class CodeCache {
       }
       for (let at = block.start; at < block.end; at += Record.Length) {
         this.#view.setUint16(at + Record.Handler, Handler.Stale, true);
+        // What stood there may have been a pseudo entry that means more than stale.
+        this.#view.setUint16(at + Record.Entry, PseudoEntry.InvalidOpcode, true);
       }
       if (block.mode.records.get(block.offset) === block.start) {
         block.mode.records.delete(block.offset);
