@@ -84,6 +84,7 @@ export class Core {
   readonly x87: X87;
 
   #codeMode: CodeMode;
+  readonly #random = new Uint8Array(8);
 
   constructor(board: CpuBoard, options: CoreOptions = {}) {
     this.board = board;
@@ -290,6 +291,12 @@ export class Core {
   get tsc(): bigint {
     const ticks = BigInt(Math.floor(this.clock.nowNs())) * BigInt(this.features.tscKhz);
     return BigInt.asUintN(64, ticks / 1_000_000n + this.msr.tscOffset);
+  }
+
+  /** 64 random bits. */
+  randomUint64(): bigint {
+    this.entropy.fill(this.#random);
+    return new DataView(this.#random.buffer).getBigUint64(0, true);
   }
 
   /** After MOV SS, POP SS and STI: interrupts and single-step traps wait for one more instruction. */

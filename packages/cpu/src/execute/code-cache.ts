@@ -1,13 +1,13 @@
 import { PAGE_BYTES, PageAttribute } from "@queztl/memory";
 import type { GuestMemory } from "@queztl/memory";
-import { Decoder } from "../decode/decoder.ts";
+import type { Decoder } from "../decode/decoder.ts";
 import { INVALID, TOO_LONG, TRUNCATED } from "../decode/instruction.ts";
 import { Handler } from "../interpreter/handlers.ts";
 import { OPCODES } from "../isa/opcodes.ts";
 import { JUMP_BYTES, JUMP_ENTRIES } from "../state/layout.ts";
 import { Record } from "../state/record.ts";
-import { Lowering, PseudoEntry } from "./lower.ts";
-import type { UnitState } from "./lower.ts";
+import { PseudoEntry } from "./lower.ts";
+import type { Lowering, UnitState } from "./lower.ts";
 
 /** What decides how bytes are decoded: code decoded under one mode is never run under another. */
 export interface CodeMode {

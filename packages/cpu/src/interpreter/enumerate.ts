@@ -44,7 +44,7 @@ function* shapesIn(
 /** Bytes that the memory operand of a shape spans at least; 1 where the instruction decides. */
 export function memoryBytes(entry: OpcodeEntry, size: 16 | 32 | 64, mode: 16 | 32 | 64): number {
   for (const { kind, width } of entry.operands) {
-    if (kind === "rm" || kind === "memory" || kind === "moffs" || /-rm$/.test(kind)) {
+    if (kind === "rm" || kind === "memory" || kind === "moffs" || kind.endsWith("-rm")) {
       return Math.max(1, widthBytes(width, size, mode));
     }
   }

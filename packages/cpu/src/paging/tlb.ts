@@ -134,7 +134,7 @@ export class Tlb {
   }
 
   /** Drops the translations of the page, of any size, that holds a linear address (INVLPG). */
-  flushPage(linearLow: number, linearHigh: number): void {
+  flushPage(linearLow: number): void {
     if (this.#huge) {
       this.flush(false);
       return;

@@ -274,7 +274,7 @@ function storeWord(cpu: Core, op: MicroOp, value: bigint): void {
 
 function invalidatePage(cpu: Core, op: MicroOp): void {
   const { address } = op;
-  cpu.linear.tlb.flushPage(Number(address & 0xffffffffn) | 0, Number(address >> 32n) | 0);
+  cpu.linear.tlb.flushPage(Number(address & 0xffffffffn) | 0);
 }
 
 function invalidatePcid(cpu: Core, op: MicroOp): void {
@@ -290,7 +290,7 @@ function invalidatePcid(cpu: Core, op: MicroOp): void {
     if (BigInt.asUintN(64, BigInt.asIntN(48, address)) !== address) {
       raise(Vector.GeneralProtection, 0);
     }
-    cpu.linear.tlb.flushPage(Number(address & 0xffffffffn) | 0, Number(address >> 32n) | 0);
+    cpu.linear.tlb.flushPage(Number(address & 0xffffffffn) | 0);
   } else cpu.linear.tlb.flush(type !== 2n);
 }
 

@@ -14,10 +14,7 @@ function readTsc(cpu: Core): void {
 }
 
 function random(cpu: Core, op: MicroOp): void {
-  const bytes = new Uint8Array(8);
-  cpu.entropy.fill(bytes);
-  const value = new DataView(bytes.buffer).getBigUint64(0, true);
-  writeRegister(cpu, op.field(0), op.operandSize, value);
+  writeRegister(cpu, op.field(0), op.operandSize, cpu.randomUint64());
   cpu.flags = (cpu.flags & ~STATUS_FLAGS) | Flag.Cf;
 }
 
