@@ -152,11 +152,11 @@ async function teacherVectors(words: readonly string[]): Promise<Float32Array> {
       batch.forEach((word, i) => found.set(word, Float32Array.from(made[i] ?? [])));
     }
     mkdirSync(cache, { recursive: true });
-    const names_ = [...found.keys()];
-    const packed = new Float32Array(names_.length * teacherDimensions);
-    names_.forEach((word, i) => packed.set(found.get(word) ?? [], i * teacherDimensions));
+    const embeddedWords = [...found.keys()];
+    const packed = new Float32Array(embeddedWords.length * teacherDimensions);
+    embeddedWords.forEach((word, i) => packed.set(found.get(word) ?? [], i * teacherDimensions));
     writeFileSync(numbers, new Uint8Array(packed.buffer));
-    writeFileSync(names, JSON.stringify(names_));
+    writeFileSync(names, JSON.stringify(embeddedWords));
   }
   const packed = new Float32Array(words.length * teacherDimensions);
   words.forEach((word, at) => packed.set(found.get(word) ?? [], at * teacherDimensions));
