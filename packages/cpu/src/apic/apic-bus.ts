@@ -6,7 +6,8 @@ import type { LocalApic } from "./local-apic.ts";
 export class ApicBus {
   readonly #apics: LocalApic[] = [];
   readonly #endListeners: ((vector: number) => void)[] = [];
-  #turn = 0;
+  /** Counts lowest-priority messages, so that processors of equal priority take turns. */
+  turn = 0;
 
   attach(apic: LocalApic): void {
     this.#apics.push(apic);
@@ -52,10 +53,9 @@ export class ApicBus {
 
   #deliverTo(message: ApicMessage, targets: readonly LocalApic[]): boolean {
     if (message.deliveryMode === DeliveryMode.LowestPriority && targets.length > 1) {
-      // Processors of equal priority take turns.
       const lowest = Math.min(...targets.map((apic) => apic.taskPriority >> 4));
       const candidates = targets.filter((apic) => apic.taskPriority >> 4 === lowest);
-      const chosen = candidates[this.#turn++ % candidates.length];
+      const chosen = candidates[this.turn++ % candidates.length];
       return chosen?.accept(message) ?? false;
     }
     let taken = false;

@@ -79,6 +79,31 @@ export interface LocalApicState {
   readonly timerStartNs: number;
   readonly tscDeadline: bigint;
   readonly lint0: boolean;
+  /** Errors since the error status register was last written. */
+  readonly errors: number;
+}
+
+const MOST_TICKS = 2 ** 40;
+
+function checkLocalApicState(state: LocalApicState): void {
+  const fail = (reason: string): Error =>
+    cpuError("QZ_CPU_STATE", { reason: `local APIC ${reason}` });
+  if (state.version !== 1) throw fail(`version ${String(state.version)}`);
+  const word = (value: unknown): boolean => typeof value === "number" && value === value >>> 0;
+  const known = Object.entries(state.registers).every(
+    ([offset, value]) =>
+      word(Number(offset)) && typeof value === "number" && Math.abs(value) < MOST_TICKS,
+  );
+  const sets = [state.request, state.service, state.triggerMode];
+  const flags = [state.enabled, state.x2apic, state.lint0];
+  const possible =
+    known &&
+    sets.every((set) => Array.isArray(set) && set.length === 8 && set.every(word)) &&
+    flags.every((flag) => typeof flag === "boolean") &&
+    Number.isFinite(state.timerStartNs) &&
+    typeof state.tscDeadline === "bigint" &&
+    word(state.errors);
+  if (!possible) throw fail("state is impossible");
 }
 
 /** 256 bits as eight words. */
@@ -317,13 +342,13 @@ export class LocalApic implements Snapshottable<LocalApicState> {
       timerStartNs: this.#timerStartNs,
       tscDeadline: this.#tscDeadline,
       lint0: this.#lint0,
+      errors: this.#errors,
     };
   }
 
+  /** @throws QZ_CPU_STATE */
   restore(state: LocalApicState): void {
-    if (state.version !== 1) {
-      throw cpuError("QZ_CPU_STATE", { reason: `local APIC version ${String(state.version)}` });
-    }
+    checkLocalApicState(state);
     this.#enabled = state.enabled;
     this.#x2apic = state.x2apic;
     this.#values = new Map(
@@ -335,6 +360,7 @@ export class LocalApic implements Snapshottable<LocalApicState> {
     this.#timerStartNs = state.timerStartNs;
     this.#tscDeadline = state.tscDeadline;
     this.#lint0 = state.lint0;
+    this.#errors = state.errors;
     this.#arm();
   }
 

@@ -5,6 +5,9 @@ import type { Core } from "../core.ts";
  * time-stamp counter and nanoseconds (Linux, Documentation/virt/kvm/x86/msr.rst).
  */
 
+/** Flags of the system-time page: all processors' counters agree; the guest was stopped since it last looked. */
+const ClockFlag = { TscStable: 1, GuestStopped: 2 } as const;
+
 /** Writes the system-time page, if the guest gave one. */
 export function updateKvmClock(cpu: Core): void {
   const { kvmSystemTime } = cpu.msr;
@@ -21,8 +24,16 @@ export function updateKvmClock(cpu: Core): void {
   memory.writeUint64(address + 16, BigInt(Math.floor(cpu.clock.nowNs())));
   memory.writeUint32(address + 24, multiplier);
   memory.writeUint8(address + 28, shift & 0xff);
-  // TSC_STABLE_BIT: all processors' counters agree.
-  memory.writeUint8(address + 29, 1);
+  memory.writeUint8(address + 29, ClockFlag.TscStable);
+}
+
+/** Sets the flag by which a guest learns that it was stopped for a while, if it has a system-time page. */
+export function markGuestStopped(cpu: Core): void {
+  const { kvmSystemTime } = cpu.msr;
+  const address = Number(kvmSystemTime & ~1n);
+  const { memory } = cpu.board;
+  if ((kvmSystemTime & 1n) === 0n || !memory.contains(address, 32)) return;
+  memory.writeUint8(address + 29, memory.readUint8(address + 29) | ClockFlag.GuestStopped);
 }
 
 /** Writes the wall-clock page: the time of day at guest time 0. */
