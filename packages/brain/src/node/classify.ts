@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { isQueztlError } from "@queztl/errors";
 import { fault } from "../errors.ts";
 import { understand } from "../understand/index.ts";
 
@@ -11,18 +10,6 @@ a line from standard input.
 
   --data JSON   the task's data
   --json        print one JSON object a description`;
-
-/** `queztl-brain classify`: prints an analysis for each description and returns the exit status. */
-export async function classify(args: string[]): Promise<number> {
-  try {
-    process.stdout.write(`${classifyCommand(args)}\n`);
-    return 0;
-  } catch (error) {
-    if (!isQueztlError(error)) throw error;
-    process.stderr.write(`${error.code}: ${error.message}\n`);
-    return 2;
-  }
-}
 
 /** The text `queztl-brain classify` prints. Throws `QZ_BRAIN_USAGE` and what `understand` throws. */
 export function classifyCommand(args: readonly string[]): string {

@@ -1,6 +1,7 @@
 import { isQueztlError } from "@queztl/errors";
 
 import { fault } from "../errors.ts";
+import { classifyCommand } from "./classify.ts";
 import { replayCommand } from "./replay-command.ts";
 
 interface Command {
@@ -10,6 +11,7 @@ interface Command {
 
 const COMMANDS = new Map<string, Command>([
   ["replay", { summary: "replay recorded tasks against memory policies", run: replayCommand }],
+  ["classify", { summary: "say what a described task is about, and why", run: classifyCommand }],
 ]);
 
 /** What the `queztl-brain` command was asked to print, and the status to exit with. */

@@ -276,9 +276,9 @@ function tellingWords(words: readonly string[], domain: number): string[] {
     .map(([word]) => word);
 }
 
-function checkDomain(domain: string): void {
+function checkDomain(domain: unknown): asserts domain is string {
   if (typeof domain !== "string" || !/^[a-z0-9][a-z0-9-]{0,63}$/.test(domain)) {
-    throw fault("QZ_BRAIN_DOMAIN_INVALID", { domain: `${domain}`.slice(0, 80) });
+    throw fault("QZ_BRAIN_DOMAIN_INVALID", { domain: String(domain).slice(0, 80) });
   }
 }
 
