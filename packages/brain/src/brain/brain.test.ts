@@ -128,6 +128,17 @@ describe("estimate", () => {
 });
 
 describe("learn", () => {
+  test("a user's correction of the domain → the same words are understood so from then on", () => {
+    const shop = new Workshop();
+    const task = { description: "weigh the llamas before shearing" };
+    const analysis = shop.brain.analyse(task);
+    shop.brain.correct(analysis, "husbandry");
+    expect(shop.brain.analyse(task).domain).toBe("husbandry");
+    const other = new Workshop();
+    other.brain.import(shop.brain.export());
+    expect(other.brain.analyse(task).domain).toBe("husbandry");
+  });
+
   test("an OOM → the retry gets more, up to the user's limit", () => {
     const shop = new Workshop();
     shop.run(10);
@@ -345,11 +356,11 @@ describe("status and optimize", () => {
 });
 
 describe("hostile input", () => {
-  test("a description of 1 MB → decided; a longer one → a coded error", () => {
+  test("a description of 1 MB → decided like any other", () => {
     const shop = new Workshop();
-    const long = "mine blast ".repeat(96_000).slice(0, 1_048_576);
+    const long = "mine blast ".repeat(96_000);
+    expect(long.length).toBeGreaterThan(1 << 20);
     expect(shop.decide({ description: long }).resources.memoryMib).toBe(4096);
-    expect(codeOf(() => shop.decide({ description: `${long}x` }))).toMatch(/^QZ_BRAIN_/);
   });
 
   test.each([

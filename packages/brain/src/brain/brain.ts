@@ -31,18 +31,23 @@ import {
   type ResolvedOptions,
   resolveOptions,
 } from "./options.ts";
-import { plainUnderstanding } from "./plain-understanding.ts";
+import { type Analysis, createUnderstander, type Understander } from "../understand/index.ts";
 import { Scores } from "./scores.ts";
 import { type BrainState, type MigratedState, migrateState, STATE_VERSION } from "./state.ts";
-import { type Analysis, checkTask, type Task } from "./task.ts";
+import { checkTask, inputBytesOf, type Task, type TaskAnalysis } from "./task.ts";
 import { WriteQueue } from "./write-queue.ts";
 
 /** A brain: every call but `flush` is synchronous. */
 export interface Brain {
-  /** What the task is about and how large it is. Throws `QZ_BRAIN_INPUT_INVALID`. */
-  analyse(task: Task): Analysis;
+  /**
+   * What the task is about and how large it is. Throws `QZ_BRAIN_INPUT_INVALID`, and for its texts
+   * `QZ_BRAIN_DESCRIPTION_INVALID`, `QZ_BRAIN_DATA_INVALID` and `QZ_BRAIN_FILES_INVALID`.
+   */
+  analyse(task: Task): TaskAnalysis;
+  /** The user says which domain it really was, one of those known or a new one. Throws `QZ_BRAIN_DOMAIN_INVALID`. */
+  correct(analysis: TaskAnalysis, domain: string): void;
   /** What to give it, how sure that is and why. */
-  estimate(analysis: Analysis): Decision;
+  estimate(analysis: TaskAnalysis): Decision;
   /** What to give it after the decision's attempt ran out of memory. Throws `QZ_BRAIN_MEMORY_CAP_REACHED`. */
   retry(decision: Decision): Decision;
   /**
@@ -91,13 +96,15 @@ const MOST_OPEN_DECISIONS = 10_000;
 const MOST_RECENT_RUNS = 1000;
 const RECALLED = 5;
 const LEAST_LIKENESS = 0.3;
+const ENOUGH_SAMPLES = 5;
 
 class LearningBrain implements Brain {
   readonly #options: ResolvedOptions;
   readonly #writes: WriteQueue;
   #models: Models;
+  #understander: Understander;
   #memory: ExperienceMemory;
-  readonly #open = new Map<string, Decision>();
+  readonly #open = new Map<string, { decision: Decision; analysis: TaskAnalysis }>();
   #arrivals = new Arrivals();
   #recommender = new Recommender();
   #scores = new Scores();
@@ -110,32 +117,31 @@ class LearningBrain implements Brain {
     this.#options = options;
     this.#writes = new WriteQueue();
     this.#models = new Models(options);
+    this.#understander = options.understander ?? createUnderstander();
     this.#memory = new ExperienceMemory(options.capacity);
     this.#vcpuExplorer = new Explorer(options.exploration, options.seed);
     this.#memoryExplorer = new Explorer(options.exploration, options.seed + 1);
   }
 
-  analyse(task: Task): Analysis {
+  analyse(task: Task): TaskAnalysis {
     checkTask(task);
-    const understanding = (this.#options.understand ?? plainUnderstanding)(task);
-    const { request = {}, limits = {}, image, files = [] } = task;
-    const inFiles = files.reduce((sum, file) => sum + file.bytes, 0);
-    const inputBytes = inFiles > 0 ? inFiles : (understanding.features["inputBytes"] ?? 0);
-    const family = task.family ?? understanding.family;
-    return { ...understanding, family, inputBytes, request, limits, image };
+    const { request = {}, limits = {}, image } = task;
+    const understood = this.#understander.understand(task);
+    const family = task.family ?? understood.family;
+    const inputBytes = inputBytesOf(understood);
+    // A family with a record of its own needs nobody else's: the exact search is for new ones.
+    const known = this.#models.memory.samples(family) >= ENOUGH_SAMPLES;
+    const recalled = known ? [] : this.#recall(understood);
+    return { ...understood, family, inputBytes, request, limits, image, recalled };
   }
 
-  estimate(analysis: Analysis): Decision {
+  correct(analysis: TaskAnalysis, domain: string): void {
+    this.#understander.correct(analysis, domain);
+  }
+
+  estimate(analysis: TaskAnalysis): Decision {
     const at = this.#options.clock.now();
-    const { family, embedding, features } = analysis;
-    const matches = this.#memory.nearest({ embedding, family, features, limit: RECALLED });
-    const recalled = matches
-      .filter(({ similarity }) => similarity >= LEAST_LIKENESS)
-      .map(({ entry, similarity }) => ({
-        experienceId: entry.id,
-        family: entry.family,
-        similarity,
-      }));
+    const { family, recalled } = analysis;
     const query: SizeQuery = {
       family,
       inputBytes: analysis.inputBytes,
@@ -143,13 +149,7 @@ class LearningBrain implements Brain {
       at,
       alike: likenesses(recalled),
     };
-    const decision = this.#decide(
-      analysis,
-      this.#models.memory.estimate(query),
-      query,
-      recalled,
-      1,
-    );
+    const decision = this.#decide(analysis, this.#models.memory.estimate(query), query, 1);
     this.#arrivals.add(decision.resources.sizeClass ?? "none", at);
     return decision;
   }
@@ -170,27 +170,34 @@ class LearningBrain implements Brain {
       attempt: decision.attempt,
       failedMib: memoryMib,
     });
-    const analysis: Analysis = {
+    const analysis: TaskAnalysis = {
       ...task,
       confidence: task.domainConfidence,
+      decided: false,
+      domains: {},
       embedding: Float32Array.from(task.embedding),
-      reasons: [],
       limits,
       request: requestMib === undefined ? {} : { memoryMib: requestMib },
       image: resources.image,
+      recalled: decision.recalled,
     };
-    return this.#decide(analysis, estimate, query, decision.recalled, attempt);
+    return this.#decide(analysis, estimate, query, attempt);
   }
 
   learn(outcome: Outcome, given?: Decision): Experience {
     checkOutcome(outcome);
     const { decisionId } = outcome;
-    const decision = this.#open.get(decisionId) ?? given;
+    const decision = this.#open.get(decisionId)?.decision ?? given;
     if (decision === undefined) throw fault("QZ_BRAIN_DECISION_UNKNOWN", { decisionId });
     if (decision.id !== decisionId) throw invalid("decision.id", decisionId, decision.id);
     const experience = experienceOf(decision, outcome, outcome.at ?? this.#options.clock.now());
     checkExperience(experience);
+    const analysis = this.#open.get(decisionId)?.analysis;
     this.#open.delete(decisionId);
+    const first = this.#models.memory.samples(experience.family) < ENOUGH_SAMPLES;
+    if (experience.outcome === "ok" && first && analysis !== undefined) {
+      this.#understander.confirm(analysis);
+    }
     this.#absorb(experience, decision);
     const { store } = this.#options;
     if (store !== undefined) this.#writes.add(() => store.putExperience(experience));
@@ -311,6 +318,9 @@ class LearningBrain implements Brain {
   load(state: MigratedState | undefined, experiences: readonly Experience[]): void {
     const ordered = experiences.toSorted((a, b) => a.at - b.at || (a.id < b.id ? -1 : 1));
     const models = new Models(this.#options, state);
+    if (state?.understanding !== undefined) {
+      this.#understander = createUnderstander(state.understanding);
+    }
     models.restoreFamilies(state?.families ?? []);
     const learned = new Set(state?.learned);
     this.#memory = new ExperienceMemory(this.#options.capacity);
@@ -336,11 +346,21 @@ class LearningBrain implements Brain {
     }
   }
 
+  #recall({ embedding, features }: Analysis): TaskAnalysis["recalled"] {
+    return this.#memory
+      .nearest({ embedding, features, limit: RECALLED })
+      .filter(({ similarity }) => similarity >= LEAST_LIKENESS)
+      .map(({ entry, similarity }) => ({
+        experienceId: entry.id,
+        family: entry.family,
+        similarity,
+      }));
+  }
+
   #decide(
-    analysis: Analysis,
+    analysis: TaskAnalysis,
     memory: MemoryEstimate,
     query: SizeQuery,
-    recalled: Decision["recalled"],
     attempt: number,
   ): Decision {
     const { at } = query;
@@ -365,6 +385,7 @@ class LearningBrain implements Brain {
         requestMib: query.requestMib,
         features: analysis.features,
         embedding: [...analysis.embedding],
+        reasons: analysis.reasons.slice(0, 5),
       },
       attempt,
       resources,
@@ -378,11 +399,11 @@ class LearningBrain implements Brain {
       },
       confidence: memory.confidence,
       reasons,
-      recalled,
+      recalled: analysis.recalled,
       evidence,
     };
     this.#nextId += 1;
-    this.#open.set(decision.id, decision);
+    this.#open.set(decision.id, { decision, analysis });
     if (this.#open.size > MOST_OPEN_DECISIONS) {
       const [oldest] = this.#open.keys();
       if (oldest !== undefined) this.#open.delete(oldest);
@@ -393,7 +414,7 @@ class LearningBrain implements Brain {
   }
 
   #evidence(
-    { family: name, inputBytes, features, request, limits, image }: Analysis,
+    { family: name, inputBytes, features, request, limits, image }: TaskAnalysis,
     memory: MemoryEstimate,
     disk: MemoryEstimate,
     attempt: number,
@@ -471,6 +492,7 @@ class LearningBrain implements Brain {
       nextId: this.#nextId,
       memory: this.#models.memory.save(),
       disk: this.#models.disk.save(),
+      understanding: this.#understander.save(),
       families: this.#models.saveFamilies(),
       vcpuExplorer: this.#vcpuExplorer.save(),
       memoryExplorer: this.#memoryExplorer.save(),
@@ -487,7 +509,7 @@ const PROBE = { name: "three quarters", factor: 0.75 } as const;
 const UNTRIED: Exploration = { arms: [{ name: "same", factor: 1, propensity: 1 }], draw: 0 };
 
 /** The best likeness of each family among what was recalled. */
-function likenesses(recalled: Decision["recalled"]): FamilyLikeness[] {
+function likenesses(recalled: TaskAnalysis["recalled"]): FamilyLikeness[] {
   const best = new Map<string, number>();
   for (const { family, similarity } of recalled) {
     best.set(family, Math.max(best.get(family) ?? 0, Math.min(1, similarity)));

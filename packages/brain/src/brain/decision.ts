@@ -1,4 +1,5 @@
 import type { ResourceEvidence, Resources } from "../resources/resource-decision.ts";
+import type { RecalledExperience } from "./task.ts";
 import { decideResources } from "../resources/resource-decision.ts";
 
 /** Changes whenever the same evidence would lead to other resources. */
@@ -18,6 +19,8 @@ export interface Decision {
     readonly requestMib: number | undefined;
     readonly features: Readonly<Record<string, number>>;
     readonly embedding: readonly number[];
+    /** Why it was understood so. */
+    readonly reasons: readonly string[];
   };
   /** From 1. */
   readonly attempt: number;
@@ -32,11 +35,7 @@ export interface Decision {
   readonly confidence: number;
   readonly reasons: readonly string[];
   /** Past tasks that came to mind, the nearest first. */
-  readonly recalled: readonly {
-    readonly experienceId: string;
-    readonly family: string;
-    readonly similarity: number;
-  }[];
+  readonly recalled: readonly RecalledExperience[];
   readonly evidence: ResourceEvidence;
 }
 

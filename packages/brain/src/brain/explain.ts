@@ -16,7 +16,7 @@ export function explainDecision(decision: Decision): string {
     `  disk        ${memoryText(resources.diskMib)}`,
     `  runs as     ${resources.image}, ${resources.sizeClass ?? "no size class is large enough"}`,
     "because",
-    ...decision.reasons.map((reason) => `  - ${reason}`),
+    ...[...decision.reasons, ...task.reasons].map((reason) => `  - ${reason}`),
   ];
   if (decision.recalled.length > 0) {
     lines.push("it reminded of");

@@ -12,4 +12,4 @@ export type {
 export type { BrainOptions } from "./options.ts";
 export { type BrainState, STATE_VERSION } from "./state.ts";
 export { type BrainClock, type BrainStore, createMemoryStore } from "./store.ts";
-export type { Analysis, Task, Understand, Understanding } from "./task.ts";
+export type { RecalledExperience, Task, TaskAnalysis } from "./task.ts";

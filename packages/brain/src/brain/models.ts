@@ -80,7 +80,7 @@ export function speedReasons(evidence: ResourceEvidence, vcpus: number): string[
   const { throughput, defaultVcpus } = evidence;
   if (throughput === undefined) {
     return [
-      `no run of this family has been timed: ${defaultVcpus} vCPUs and a generous time limit`,
+      `no run of this family has been timed: ${counted(defaultVcpus, "vCPU")} and a generous time limit`,
     ];
   }
   const { serialShare, parallelRuns, work, samples } = throughput;
@@ -88,14 +88,16 @@ export function speedReasons(evidence: ResourceEvidence, vcpus: number): string[
   if (parallelRuns > 0) {
     const used = Math.round(efficiency(serialShare, vcpus) * 100);
     reasons.push(
-      `${vcpus} vCPUs would be ${used} % busy (measured on ${parallelRuns} parallel runs)`,
+      `${counted(vcpus, "vCPU")} would be ${used} % busy (measured on ${counted(parallelRuns, "parallel run")})`,
     );
   } else {
     reasons.push("how well it spreads over vCPUs has not been measured yet");
   }
   const middle = durationText(work.middle * slowdown(serialShare, vcpus));
   reasons.push(
-    `about ${middle} from ${samples} timed run${samples === 1 ? "" : "s"} of this family, scaled by input size`,
+    `about ${middle} from ${counted(samples, "timed run")} of this family, scaled by input size`,
   );
   return reasons;
 }
+
+const counted = (count: number, noun: string) => `${count} ${noun}${count === 1 ? "" : "s"}`;

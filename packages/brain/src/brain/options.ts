@@ -3,7 +3,7 @@ import type { ExplorationBudget } from "../resources/exploration.ts";
 import { DEFAULT_SIZE_CLASSES, type SizeClass } from "../resources/size-class.ts";
 import { type RiskPolicy, riskLevel } from "../sizer/sizing-settings.ts";
 import type { BrainClock, BrainStore } from "./store.ts";
-import type { Understand } from "./task.ts";
+import type { Understander } from "../understand/index.ts";
 
 /** How a brain is set up; every part may be left out. */
 export interface BrainOptions {
@@ -15,7 +15,8 @@ export interface BrainOptions {
   readonly policy?: RiskPolicy;
   /** Begins the ids of decisions and experiences; brains that will be merged need different names. */
   readonly name?: string;
-  readonly understand?: Understand;
+  /** Reads descriptions; a fresh one of the brain's own unless given. */
+  readonly understander?: Understander;
   readonly exploration?: ExplorationBudget;
   /** Seeds the draws of exploration. */
   readonly seed?: number;
@@ -31,8 +32,8 @@ export interface BrainOptions {
 }
 
 /** The options with everything filled in that does not need the brain itself. */
-export type ResolvedOptions = Required<Omit<BrainOptions, "understand" | "store">> &
-  Pick<BrainOptions, "understand" | "store">;
+export type ResolvedOptions = Required<Omit<BrainOptions, "understander" | "store">> &
+  Pick<BrainOptions, "understander" | "store">;
 
 /** Fills in what was left out. */
 export function resolveOptions(options: BrainOptions): ResolvedOptions {

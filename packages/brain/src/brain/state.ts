@@ -3,6 +3,7 @@ import type { ExplorationState } from "../resources/exploration.ts";
 import type { ThroughputState } from "../resources/throughput-model.ts";
 import type { ArrivalState } from "../optimise/arrivals.ts";
 import type { RecommendationState } from "../optimise/recommendation.ts";
+import type { UnderstandState } from "../understand/index.ts";
 import type { SizerState } from "../sizer/sizer.ts";
 
 /** The version that this brain writes. */
@@ -32,6 +33,7 @@ export interface BrainState {
   readonly nextId: number;
   readonly memory: SizerState;
   readonly disk: SizerState;
+  readonly understanding: UnderstandState;
   readonly families: FamilyState[];
   readonly vcpuExplorer: ExplorationState;
   readonly memoryExplorer: ExplorationState;

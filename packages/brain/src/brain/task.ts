@@ -1,13 +1,9 @@
 import { checkName, checkNumber, invalid } from "../checks.ts";
 import type { ResourceLimits } from "../resources/resource-decision.ts";
+import type { Analysis, TaskDescription } from "../understand/index.ts";
 
 /** A task as its user hands it in. */
-export interface Task {
-  /** What it is to do, in the user's words; up to 1 MB is read. */
-  readonly description: string;
-  /** Its parameters as JSON. */
-  readonly data?: unknown;
-  readonly files?: readonly { readonly name: string; readonly bytes: number }[];
+export interface Task extends TaskDescription {
   /** Names the kind of task where the caller knows it, such as a skill's name. */
   readonly family?: string;
   /** What the user believes it needs; a hint while nothing is known. */
@@ -18,55 +14,38 @@ export interface Task {
   readonly image?: string;
 }
 
-/** What a text and its data mean: the part of an analysis that needs understanding. */
-export interface Understanding {
-  /** mining, geophysics, 3D generation, ML training, inference, general or a domain taught later. */
-  readonly domain: string;
-  /** 0 to 1, calibrated: of the answers given with 0.8, about 80 % are right. */
-  readonly confidence: number;
-  readonly family: string;
-  /** Sizes and counts found in the description, the data and the files. */
-  readonly features: Readonly<Record<string, number>>;
-  /** 256 numbers, compared by cosine. */
-  readonly embedding: Float32Array;
-  readonly reasons: readonly string[];
-}
-
-/** Turns a task into its understanding; the brain's own unless another is given. */
-export type Understand = (task: Task) => Understanding;
-
 /** What the brain knows about a task before it runs. */
-export interface Analysis extends Understanding {
-  /** Bytes the task will read: its files, else what its text and data say, else the data's own size. */
+export interface TaskAnalysis extends Analysis {
+  /** Bytes the task will read, as far as its files, data and text tell; else 8 for each thing it counts. */
   readonly inputBytes: number;
   readonly request: NonNullable<Task["request"]>;
   readonly limits: ResourceLimits;
   readonly image: string | undefined;
+  /** Past tasks that came to mind, the nearest first; none where its own family is known well enough. */
+  readonly recalled: readonly RecalledExperience[];
 }
 
-export const MOST_DESCRIPTION_CHARACTERS = 1_048_576;
-const MOST_FILES = 10_000;
+/** A past task that is like the present one, 0 to 1. */
+export interface RecalledExperience {
+  readonly experienceId: string;
+  readonly family: string;
+  readonly similarity: number;
+}
 
-/** Throws `QZ_BRAIN_INPUT_INVALID` for anything a task cannot be. */
+/** Throws `QZ_BRAIN_INPUT_INVALID` for requests and limits that cannot be. */
 export function checkTask(task: Task): void {
   if (typeof task !== "object" || task === null) throw invalid("task", "an object", task);
-  const { description, files = [], family, limits = {}, request = {}, image } = task;
-  if (typeof description !== "string" || description.length > MOST_DESCRIPTION_CHARACTERS) {
-    throw invalid(
-      "description",
-      `a text of at most ${MOST_DESCRIPTION_CHARACTERS} characters`,
-      description,
-    );
-  }
-  if (!Array.isArray(files) || files.length > MOST_FILES) {
-    throw invalid("files", `a list of at most ${MOST_FILES}`, files);
-  }
-  for (const [i, file] of files.entries())
-    checkNumber(`files[${i}].bytes`, file?.bytes, { min: 0 });
+  const { family, limits = {}, request = {}, image } = task;
   if (family !== undefined) checkName("family", family);
   if (image !== undefined) checkName("image", image);
   checkLimits("limits", limits);
   checkLimits("request", request);
+}
+
+/** The size that memory and time are expected to grow with. */
+export function inputBytesOf({ features }: Analysis): number {
+  const { bytes = 0, ...counts } = features;
+  return bytes > 0 ? bytes : 8 * Math.max(0, ...Object.values(counts));
 }
 
 function checkLimits(field: string, limits: ResourceLimits): void {

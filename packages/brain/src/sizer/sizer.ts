@@ -77,6 +77,8 @@ export interface Sizer extends MemoryPolicy {
   observe(observation: SizeObservation): void;
   /** Learns what was kept back up to this time. */
   advance(at: number): void;
+  /** Finished tasks of a family that were learned from. */
+  samples(family: string): number;
   families(): FamilySummary[];
   save(): SizerState;
 }
@@ -178,6 +180,10 @@ class ExpertSizer implements Sizer {
     this.#held.splice(i, 0, { ...observation });
   }
 
+  samples(family: string): number {
+    return this.#families.get(family)?.bank.samples ?? 0;
+  }
+
   families(): FamilySummary[] {
     return [...this.#families.values()].map(({ name, bank }) => ({
       family: name,
@@ -240,7 +246,7 @@ class ExpertSizer implements Sizer {
     basis: "recall" | "retry",
   ): MemoryEstimate {
     const { grid, coldFailurePenalty, coldStartMib } = this.#settings;
-    const recalled = recallPeaks(query, this.#families.values());
+    const recalled = recallPeaks(query, this.#families);
     const caution = (1 + bank.waiting) ** 2;
     const request = query.requestMib ?? coldStartMib;
     const guesses = [plainGuess(request, FIRST_REQUEST_WEIGHT * caution), ...recalled.guesses];
