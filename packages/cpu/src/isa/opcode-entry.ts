@@ -64,6 +64,11 @@ export interface OpcodeEntry {
   readonly feature: Feature;
 }
 
+/** Whether the x87 executes a form; FISTTP is one although it came with SSE3. */
+export function isX87({ feature, mnemonic }: OpcodeEntry): boolean {
+  return feature === "fpu" || mnemonic === "fisttp";
+}
+
 const ATTRIBUTES = ["lock", "inv64", "only64", "cpl0", "protected", "unaligned", "asize", "anymod"];
 const CONDITIONS = "o no b ae e ne be a s ns p np l ge le g".split(" ");
 const CONSTRAINT = /^(\/[0-7]+|mem|reg|=[0-9a-f]{2}|np|66|f3|f2|nfx|b0)$/;

@@ -1,4 +1,4 @@
-import { i32, i64 } from "../wasm/index.ts";
+import { i32, i64, select } from "../wasm/index.ts";
 import type { I32, Int } from "../wasm/index.ts";
 import type { InstructionContext, Width } from "./context.ts";
 import { and, constant, not, or, shr_u, signExtend64, toI32, xor } from "./integer-ops.ts";
@@ -108,6 +108,15 @@ export function setCarry(s: InstructionContext, cf: I32): void {
     i32.and(toI32(shr_u(old, constant(64, 62))), i32.const(1)),
   );
   setCarryAndOverflow(s, toI32(old), carry, of);
+}
+
+/** ZF and CF from two conditions, the four other flags clear (POPCNT, PTEST, COMISS of ordered values). */
+export function setZeroAndCarry(s: InstructionContext, zero: I32, carry: I32): void {
+  const zf = s.f.let(zero);
+  const cf = s.f.let(carry);
+  s.setFlagResult(i64.extend_i32_u(i32.shl(i32.eqz(zf), i32.const(8))));
+  // The result's low byte is zero: with one bit inverted its parity is odd.
+  s.setFlagCarries(i32.const(0x100), select(cf, i32.const(CF_BIT | PO_BIT), i32.const(0)));
 }
 
 /** Sets OF and CF, leaving SF, ZF, AF and PF (rotates). */

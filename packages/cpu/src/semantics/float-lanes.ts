@@ -16,26 +16,26 @@ type Float<T extends "f32" | "f64"> = Expr<T>;
 /** The operations on one floating-point type that the descriptions need, on bits (`I32`, `I64`) and values. */
 export interface ScalarFormat<T extends "f32" | "f64"> {
   readonly width: 32 | 64;
-  value(bits: Int): Float<T>;
-  bits(value: Float<T>): Int;
+  readonly value: (bits: Int) => Float<T>;
+  readonly bits: (value: Float<T>) => Int;
   readonly operations: {
-    add(a: Float<T>, b: Float<T>): Float<T>;
-    sub(a: Float<T>, b: Float<T>): Float<T>;
-    mul(a: Float<T>, b: Float<T>): Float<T>;
-    div(a: Float<T>, b: Float<T>): Float<T>;
-    sqrt(a: Float<T>): Float<T>;
-    neg(a: Float<T>): Float<T>;
-    ceil(a: Float<T>): Float<T>;
-    floor(a: Float<T>): Float<T>;
-    trunc(a: Float<T>): Float<T>;
-    nearest(a: Float<T>): Float<T>;
-    eq(a: Float<T>, b: Float<T>): I32;
-    lt(a: Float<T>, b: Float<T>): I32;
-    le(a: Float<T>, b: Float<T>): I32;
-    const(value: number): Float<T>;
+    readonly add: (a: Float<T>, b: Float<T>) => Float<T>;
+    readonly sub: (a: Float<T>, b: Float<T>) => Float<T>;
+    readonly mul: (a: Float<T>, b: Float<T>) => Float<T>;
+    readonly div: (a: Float<T>, b: Float<T>) => Float<T>;
+    readonly sqrt: (a: Float<T>) => Float<T>;
+    readonly neg: (a: Float<T>) => Float<T>;
+    readonly ceil: (a: Float<T>) => Float<T>;
+    readonly floor: (a: Float<T>) => Float<T>;
+    readonly trunc: (a: Float<T>) => Float<T>;
+    readonly nearest: (a: Float<T>) => Float<T>;
+    readonly eq: (a: Float<T>, b: Float<T>) => I32;
+    readonly lt: (a: Float<T>, b: Float<T>) => I32;
+    readonly le: (a: Float<T>, b: Float<T>) => I32;
+    readonly const: (value: number) => Float<T>;
   };
   /** Whether `a * b = r` without rounding, for results in the normal range. */
-  exactProduct(a: Int, b: Int, r: Int): I32;
+  readonly exactProduct: (a: Int, b: Int, r: Int) => I32;
 }
 
 const asF32 = (bits: Int): Expr<"f32"> => f32.reinterpret_i32(toI32(bits));

@@ -1,11 +1,11 @@
 import { i32, select, selectV128, v128 } from "../wasm/index.ts";
 import type { I32, Int, V128 } from "../wasm/index.ts";
 import type { Description, Descriptions } from "./context.ts";
+import { setZeroAndCarry } from "./flags.ts";
 import { DOUBLE, DOUBLES, SINGLE, SINGLES, isPlain, notPlain } from "./float-lanes.ts";
 import type { PackedFormat, ScalarFormat } from "./float-lanes.ts";
 import { choose, constant } from "./integer-ops.ts";
 import { asVector } from "./sse-arithmetic.ts";
-import { setComparison } from "./sse-flags.ts";
 import { ZERO, helpWith, immediate, source } from "./vector-operands.ts";
 
 /** Of the predicate EQ LT LE UNORD NEQ NLT NLE ORD: bits 0 and 1, then the inversion. */
@@ -79,7 +79,7 @@ function toFlags<T extends "f32" | "f64">(format: ScalarFormat<T>): Description 
       const b = f.let(s.getLow(1, width));
       const a = f.let(s.getLow(0, width));
       f.if(i32.and(isPlain(a), isPlain(b)), () => {
-        setComparison(s, o.eq(value(a), value(b)), o.lt(value(a), value(b)));
+        setZeroAndCarry(s, o.eq(value(a), value(b)), o.lt(value(a), value(b)));
         s.done();
       });
       helpWith(s, asVector(b));

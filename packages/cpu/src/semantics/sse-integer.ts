@@ -1,7 +1,7 @@
 import { i16x8, i32, i32x4, i64, i64x2, i8x16, select, selectV128, v128 } from "../wasm/index.ts";
 import type { I32, V128 } from "../wasm/index.ts";
 import type { Description, Descriptions, InstructionContext } from "./context.ts";
-import { setComparison } from "./sse-flags.ts";
+import { setZeroAndCarry } from "./flags.ts";
 import {
   ZERO,
   binary,
@@ -222,6 +222,6 @@ export const sseInteger: Descriptions = {
   ptest: vector((s) => {
     const b = s.f.let(source(s, 1));
     const a = s.f.let(source(s, 0));
-    setComparison(s, isZero(v128.and(b, a)), isZero(v128.andnot(b, a)));
+    setZeroAndCarry(s, isZero(v128.and(b, a)), isZero(v128.andnot(b, a)));
   }),
 };

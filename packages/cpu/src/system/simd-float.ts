@@ -228,10 +228,12 @@ function toDoubles(count: 1 | 2, convert: ToDouble): Helper {
   });
 }
 
-/** Conversions to two dwords in an MMX register. */
+/** Conversions to two dwords in an MMX register. The x87's use ends even if they fault. */
 function toMmx(convert: ToSingle): Helper {
   return helper((operands) => {
     const { cpu, op, source } = operands;
+    const { registers } = cpu.x87;
+    enterMmx(registers);
     compute(
       operands,
       2,
@@ -239,8 +241,6 @@ function toMmx(convert: ToSingle): Helper {
         singles[lane] = convert(cpu, source, lane);
       },
       () => {
-        const { registers } = cpu.x87;
-        enterMmx(registers);
         const [low = 0, high = 0] = singles;
         writeMmx(registers, op.field(0) >> 4, (BigInt(high) << 32n) | BigInt(low));
       },
@@ -265,8 +265,8 @@ const narrow: ToSingle = (cpu, at, lane) => sse.f64ToF32(double(cpu, at, lane), 
 function fromMmx(): Helper {
   const convert = toSingles(2, fromDword);
   return (cpu, op) => {
-    convert(cpu, op);
     if (!op.memory) enterMmx(cpu.x87.registers);
+    convert(cpu, op);
   };
 }
 

@@ -45,33 +45,36 @@ function explicitLength(cpu: Core, op: MicroOp, register: number, count: number)
   return magnitude > BigInt(count) ? count : Number(magnitude);
 }
 
-/** One bit for each element of the second operand, by the aggregation that bits 2 and 3 choose. */
-function aggregate(mode: number, count: number, firstLength: number, secondLength: number): number {
-  let result = 0;
-  for (let j = 0; j < count; j++) {
-    let holds = false;
-    if (mode === 0) {
-      for (let i = 0; i < firstLength && j < secondLength; i++) holds ||= first[i] === second[j];
-    } else if (mode === 1) {
-      const element = second[j] as number;
-      for (let i = 0; i + 1 < firstLength && j < secondLength; i += 2) {
-        holds ||= (first[i] as number) <= element && element <= (first[i + 1] as number);
-      }
-    } else if (mode === 2) {
-      holds =
-        j < firstLength && j < secondLength
-          ? first[j] === second[j]
-          : j >= firstLength && j >= secondLength;
-    } else {
-      holds = true;
-      for (let i = 0; i < firstLength && i + j < count; i++) {
-        holds &&= i + j < secondLength && first[i] === second[i + j];
-      }
+/** Whether element `j` of the second operand matches; lengths are of the first and second operand. */
+type Match = (j: number, count: number, firstLength: number, secondLength: number) => boolean;
+
+/** By bits 2 and 3 of the immediate. Elements behind the end match nothing, unless both are. */
+const MATCHES: readonly Match[] = [
+  // Equal any: it is one of the first operand's.
+  (j, _count, firstLength, secondLength) =>
+    j < secondLength && first.subarray(0, firstLength).includes(second[j] as number),
+  // Ranges: it lies between two neighbours of the first operand.
+  (j, _count, firstLength, secondLength) => {
+    if (j >= secondLength) return false;
+    const element = second[j] as number;
+    for (let i = 0; i + 1 < firstLength; i += 2) {
+      if ((first[i] as number) <= element && element <= (first[i + 1] as number)) return true;
     }
-    if (holds) result |= 1 << j;
-  }
-  return result;
-}
+    return false;
+  },
+  // Equal each.
+  (j, _count, firstLength, secondLength) => {
+    if (j >= firstLength || j >= secondLength) return j >= firstLength && j >= secondLength;
+    return first[j] === second[j];
+  },
+  // Equal ordered: the first operand, as far as it fits, starts here.
+  (j, count, firstLength, secondLength) => {
+    for (let i = 0; i < firstLength && i + j < count; i++) {
+      if (i + j >= secondLength || first[i] !== second[i + j]) return false;
+    }
+    return true;
+  },
+];
 
 function compareStrings(
   explicit: boolean,
@@ -86,7 +89,11 @@ function compareStrings(
       explicit ? explicitLength(cpu, op, register, count) : implicitLength(elements, count);
     const firstLength = length(first, Register.Rax);
     const secondLength = length(second, Register.Rdx);
-    let bits = aggregate((immediate >> 2) & 3, count, firstLength, secondLength);
+    const match = MATCHES[(immediate >> 2) & 3] as Match;
+    let bits = 0;
+    for (let j = 0; j < count; j++) {
+      if (match(j, count, firstLength, secondLength)) bits |= 1 << j;
+    }
     if ((immediate & NEGATED) !== 0) {
       const inverted = (immediate & MASKED) !== 0 ? secondLength : count;
       bits ^= (1 << inverted) - 1;

@@ -3,6 +3,7 @@ import { Vector, raise } from "../execute/guest-fault.ts";
 import type { Helper, Helpers } from "../execute/helper.ts";
 import type { MicroOp } from "../execute/micro-op.ts";
 import { semanticsName } from "../interpreter/shapes.ts";
+import { isX87 } from "../isa/opcode-entry.ts";
 import { OPCODES } from "../isa/opcodes.ts";
 import { Register, Segment, SegmentField, State } from "../state/layout.ts";
 import { X87_OPERANDS } from "../x87/operands.ts";
@@ -69,7 +70,7 @@ function wait(cpu: Core): void {
 
 const x87Entries: Record<string, Helper> = {};
 for (const entry of OPCODES) {
-  if (entry.feature === "fpu") x87Entries[semanticsName(entry)] = execute;
+  if (isX87(entry)) x87Entries[semanticsName(entry)] = execute;
 }
 
 /** The x87 instructions (Intel SDM vol. 1, 8). */
