@@ -307,6 +307,15 @@ describe("state", () => {
     expect(a.brain.status().experiences).toBe(25);
   });
 
+  test("domains taught to one brain → known to the one that merges it", () => {
+    const a = new Workshop({ name: "a" });
+    const b = new Workshop({ name: "b" });
+    const task = { description: "weigh the llamas before shearing" };
+    b.brain.correct(b.brain.analyse(task), "husbandry");
+    a.brain.merge(b.brain.export());
+    expect(a.brain.analyse(task).domain).toBe("husbandry");
+  });
+
   test("a store that fails → the calls go on, flush throws", async () => {
     const store = {
       ...createMemoryStore(),
@@ -374,6 +383,16 @@ describe("hostile input", () => {
   ])("%j → a coded error", (task) => {
     const shop = new Workshop();
     expect(codeOf(() => shop.decide(task as unknown as Partial<Task>))).toMatch(/^QZ_BRAIN_/);
+  });
+
+  test.each([
+    { policy: Number.NaN },
+    { mostVcpus: 0 },
+    { capacity: 1.5 },
+    { name: "" },
+    { exploration: { rate: 2, failures: 0 } },
+  ])("the options %j → a coded error", (options) => {
+    expect(codeOf(() => createBrain(options))).toBe("QZ_BRAIN_INPUT_INVALID");
   });
 
   test.each([

@@ -31,7 +31,12 @@ import {
   type ResolvedOptions,
   resolveOptions,
 } from "./options.ts";
-import { type Analysis, createUnderstander, type Understander } from "../understand/index.ts";
+import {
+  type Analysis,
+  createUnderstander,
+  type Understander,
+  type UnderstandState,
+} from "../understand/index.ts";
 import { Scores } from "./scores.ts";
 import { type BrainState, type MigratedState, migrateState, STATE_VERSION } from "./state.ts";
 import { checkTask, inputBytesOf, type Task, type TaskAnalysis } from "./task.ts";
@@ -282,7 +287,10 @@ class LearningBrain implements Brain {
   }
 
   merge(exported: unknown): void {
-    const { experiences } = readExport(exported);
+    const { state, experiences } = readExport(exported);
+    this.#understander = createUnderstander(
+      mergeTaught(this.#understander.save(), state.understanding),
+    );
     const all = new Map<string, Experience>();
     for (const experience of [...this.#memory.all(), ...experiences]) {
       const { id } = experience;
@@ -539,6 +547,20 @@ function experienceOf(decision: Decision, outcome: Outcome, at: number): Experie
     cpuSeconds: outcome.cpuSeconds,
     gpuSeconds: outcome.gpuSeconds,
     diskPeakMib: outcome.diskPeakMib,
+  };
+}
+
+/** What both were taught, in an order that does not depend on who merges whom. */
+function mergeTaught(own: UnderstandState, other: UnderstandState | undefined): UnderstandState {
+  if (other === undefined) return own;
+  const union = <T>(a: readonly T[], b: readonly T[]) =>
+    [...new Map([...a, ...b].map((entry) => [JSON.stringify(entry), entry]))]
+      .sort(([x], [y]) => (x < y ? -1 : 1))
+      .map(([, entry]) => entry);
+  return {
+    version: 1,
+    examples: union(own.examples, other.examples),
+    families: union(own.families, other.families),
   };
 }
 

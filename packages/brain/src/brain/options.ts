@@ -2,6 +2,8 @@ import { DEFAULT_COSTS, type OperatingCosts } from "../optimise/recommendation.t
 import type { ExplorationBudget } from "../resources/exploration.ts";
 import { DEFAULT_SIZE_CLASSES, type SizeClass } from "../resources/size-class.ts";
 import { type RiskPolicy, riskLevel } from "../sizer/sizing-settings.ts";
+import { checkName, checkNumber } from "../checks.ts";
+import { checkCount } from "./task.ts";
 import type { BrainClock, BrainStore } from "./store.ts";
 import type { Understander } from "../understand/index.ts";
 
@@ -35,9 +37,9 @@ export interface BrainOptions {
 export type ResolvedOptions = Required<Omit<BrainOptions, "understander" | "store">> &
   Pick<BrainOptions, "understander" | "store">;
 
-/** Fills in what was left out. */
+/** Fills in what was left out. Throws `QZ_BRAIN_INPUT_INVALID` for numbers that cannot be. */
 export function resolveOptions(options: BrainOptions): ResolvedOptions {
-  return {
+  const resolved: ResolvedOptions = {
     clock: { now: () => Date.now() / 1000 },
     policy: "balanced",
     name: "brain",
@@ -53,6 +55,16 @@ export function resolveOptions(options: BrainOptions): ResolvedOptions {
     capacity: 10_000,
     ...options,
   };
+  checkName("name", resolved.name);
+  checkName("defaultImage", resolved.defaultImage);
+  checkNumber("seed", resolved.seed);
+  checkNumber("exploration.rate", resolved.exploration.rate, { min: 0, max: 0.5 });
+  checkNumber("exploration.failures", resolved.exploration.failures, { min: 0, max: 1 });
+  for (const field of ["mostMemoryMib", "mostVcpus", "defaultVcpus", "capacity"] as const) {
+    checkCount(field, resolved[field], 1);
+  }
+  checkCount("mostGpus", resolved.mostGpus, 0);
+  return resolved;
 }
 
 /** The parallel efficiency worth paying for: 0.75 where cheap, 0.6 balanced, 0.45 where safe (and fast). */

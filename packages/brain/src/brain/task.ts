@@ -59,7 +59,7 @@ function checkLimits(field: string, limits: ResourceLimits): void {
 
 /** Returns a whole number of at least `min`. */
 export function checkCount(field: string, value: unknown, min: number): number {
-  const count = checkNumber(field, value, { min, max: 1e6 });
+  const count = checkNumber(field, value, { min, max: 1e9 });
   if (!Number.isInteger(count)) throw invalid(field, "a whole number", value);
   return count;
 }

@@ -154,6 +154,68 @@ describe("observe", () => {
   });
 });
 
+describe("programs that fill what they get", () => {
+  /** Peaks at its limit whatever that is; needs 500 MiB. */
+  function runElastic(sizer: Sizer, from: number, count: number): number[] {
+    return Array.from({ length: count }, (_, i) => {
+      const at = from + i;
+      const { memoryMib } = sizer.estimate(query({ at }));
+      sizer.observe(ok({ at, allocatedMib: memoryMib, peakMib: memoryMib - 1 }));
+      return memoryMib;
+    });
+  }
+
+  test("a sorter under rising limits → recognised, and given the least that was enough", () => {
+    const sizer = createSizer();
+    const sizes = runElastic(sizer, 0, 40);
+    expect(Math.max(...sizes)).toBeLessThan(4096 * 2);
+    const { elasticAboveMib, memoryMib, reasons } = sizer.estimate(query({ at: 50 }));
+    expect(elasticAboveMib).toBe(0);
+    expect(memoryMib).toBe(Math.min(...sizes));
+    expect(reasons.join()).toContain("fills whatever memory it gets");
+  });
+
+  test("a probe that failed → remembered; a run that does not fill its memory → sized by its peak", () => {
+    const sizer = createSizer();
+    runElastic(sizer, 0, 40);
+    sizer.observe(ok({ at: 41, outcome: "oom", allocatedMib: 3000, peakMib: 3000 }));
+    expect(sizer.estimate(query({ at: 50 })).elasticAboveMib).toBe(3000);
+    sizer.observe(ok({ at: 51, allocatedMib: 4096, peakMib: 500 }));
+    expect(sizer.estimate(query({ at: 52 })).elasticAboveMib).toBeUndefined();
+  });
+
+  test("peaks that follow growing inputs closely → not taken for a filler", () => {
+    const sizer = createSizer();
+    for (let i = 0; i < 60; i += 1) {
+      const inputBytes = 1e7 * (1 + (i % 10));
+      const { memoryMib } = sizer.estimate(query({ at: i, inputBytes }));
+      const peakMib = inputBytes / 1e5;
+      const fits = peakMib <= memoryMib;
+      const allocatedMib = fits ? memoryMib : 4096;
+      sizer.observe(ok({ at: i, inputBytes, peakMib, allocatedMib }));
+    }
+    expect(sizer.families()[0]?.elastic).toBe(false);
+  });
+});
+
+describe("intervals", () => {
+  test("noise whose spread doubles half-way → nine of ten peaks still lie within", () => {
+    const sizer = createSizer();
+    let state = 77;
+    const random = () => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647;
+    let inside = 0;
+    for (let i = 0; i < 600; i += 1) {
+      const [low, high] = sizer.estimate(query({ at: i })).interval;
+      const spread = i < 300 ? 100 : 200;
+      const peakMib = 400 + (random() + random() - 1) * spread;
+      if (i >= 100 && peakMib >= low && peakMib <= high) inside += 1;
+      sizer.observe(ok({ at: i, peakMib, allocatedMib: 4096 }));
+    }
+    expect(inside / 500).toBeGreaterThan(0.84);
+    expect(inside / 500).toBeLessThan(0.97);
+  });
+});
+
 describe("hostile input", () => {
   const bad: Partial<Record<keyof SizeObservation, unknown>>[] = [
     { family: "" },
@@ -178,6 +240,23 @@ describe("hostile input", () => {
     const hostile = { ...ok({ at: 6 }), ...over } as SizeObservation;
     expect(codeOf(() => sizer.observe(hostile))).toBe("QZ_BRAIN_INPUT_INVALID");
     expect(JSON.stringify(sizer.save())).toBe(before);
+  });
+
+  test("a flood of outcomes from the future → bounded, and the near ones are kept", () => {
+    const sizer = createSizer();
+    for (let i = 0; i < 10_100; i += 1) sizer.observe(ok({ at: 1e6 + i }));
+    expect(sizer.save().held).toHaveLength(10_000);
+    expect(sizer.save().held[0]?.at).toBe(1e6);
+  });
+
+  test.each([
+    { policy: 2 },
+    { policy: "bold" },
+    { settings: { coldStartMib: Number.NaN } },
+    { settings: { windowSize: 0 } },
+    { settings: { grid: { floorMib: 64, stepMib: 0, capMib: 1024 } } },
+  ])("the options %j → a coded error", (options) => {
+    expect(codeOf(() => createSizer(options as never))).toBe("QZ_BRAIN_INPUT_INVALID");
   });
 
   test("families named like object members → kept apart like any other", () => {

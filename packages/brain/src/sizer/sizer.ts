@@ -85,6 +85,7 @@ export interface Sizer extends MemoryPolicy {
 
 const FIRST_REQUEST_WEIGHT = 0.3;
 const MOST_WAITING = 16;
+const MOST_HELD = 10_000;
 
 /**
  * Makes a sizer with no knowledge. It throws `QZ_BRAIN_INPUT_INVALID` for inputs that are not finite, negative or
@@ -105,6 +106,10 @@ function resolveSettings({ policy = "balanced", settings = {} }: SizerOptions): 
   if (typeof policy === "number") checkNumber("policy", policy, { min: 0, max: 1 });
   else if (!["cheap", "balanced", "safe"].includes(policy)) {
     throw invalid("policy", "cheap, balanced, safe or a number from 0 to 1", policy);
+  }
+  const { grid, ...numbers } = settings;
+  for (const [name, value] of Object.entries({ ...grid, ...numbers })) {
+    checkNumber(`settings.${name}`, value, name.includes("Penalty") ? { min: 0 } : { above: 0 });
   }
   return { ...settingsFor(policy), ...settings };
 }
@@ -178,6 +183,7 @@ class ExpertSizer implements Sizer {
     let i = this.#held.length;
     while (i > 0 && (this.#held[i - 1] as SizeObservation).at > observation.at) i -= 1;
     this.#held.splice(i, 0, { ...observation });
+    if (this.#held.length > MOST_HELD) this.#held.pop();
   }
 
   samples(family: string): number {
