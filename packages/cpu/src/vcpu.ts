@@ -9,6 +9,7 @@ import { GuestFault, Vector, raise } from "./execute/guest-fault.ts";
 import type { Helper } from "./execute/helper.ts";
 import { Lowering, PseudoEntry } from "./execute/lower.ts";
 import { MicroOp } from "./execute/micro-op.ts";
+import { isStackAccess } from "./execute/stack-access.ts";
 import { enumerateShapes } from "./interpreter/enumerate.ts";
 import { buildInterpreter } from "./interpreter/interpreter.ts";
 import type { Interpreter, InterpreterHost } from "./interpreter/interpreter.ts";
@@ -244,7 +245,25 @@ export class Vcpu extends Core {
     const status = this.#run(budget);
     this.instructions += budget - this.u32(State.Remaining);
     this.#budget = 0;
+    if (status === RunStatus.Fault && this.linear.nonCanonical !== undefined) this.#stackFault();
     return status;
+  }
+
+  /** Makes the #GP of a non-canonical address #SS where the access was one to the stack. */
+  #stackFault(): void {
+    const address = this.linear.nonCanonical as bigint;
+    this.linear.nonCanonical = undefined;
+    if (this.u32(State.FaultVector) !== Vector.GeneralProtection) return;
+    const low = this.view.getInt32(this.state + State.Rip, true);
+    const high = this.view.getInt32(this.state + State.Rip + 4, true);
+    const op = this.#op;
+    op.record = this.#find(low, high);
+    if (op.record === 0) return;
+    if (op.entryId === PseudoEntry.Straddle) {
+      op.record = this.#guard(() => this.#straddle(low, high), 0);
+    }
+    if (op.record === 0 || op.entryId >= OPCODES.length) return;
+    if (isStackAccess(this, op, address)) this.setU32(State.FaultVector, Vector.StackFault);
   }
 
   /** Instructions executed, counting those of the slice that is running. */

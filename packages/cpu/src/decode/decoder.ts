@@ -302,9 +302,6 @@ export class Decoder {
         if (base === 4 || base === 5) segment = SEGMENT_SS;
       }
     } else if ((info & INFO_OPCODE_REGISTER) !== 0) rm = (b & 7) | ((rex & 1) << 3);
-    if ((prefixes & PREFIX_LOCK) !== 0 && ((info & INFO_LOCK) === 0 || mod === 3))
-      return this.#refuse(p - start, available);
-
     let immediate = 0;
     let immediateHigh = 0;
     let immediate2 = 0;
@@ -358,6 +355,9 @@ export class Decoder {
       }
     }
 
+    // Refused only once all of its bytes were there: a page fault on them comes first.
+    if ((prefixes & PREFIX_LOCK) !== 0 && ((info & INFO_LOCK) === 0 || mod === 3))
+      return this.#refuse(p - start, available);
     const length = p - start;
     if (length > available || length > MAX_INSTRUCTION_LENGTH)
       return this.#refuse(length, available);

@@ -52,6 +52,8 @@ export class LinearMemory {
   strict = false;
   /** CR0.AM, RFLAGS.AC and CPL 3: misaligned data accesses fault. */
   alignmentChecked = false;
+  /** The address that the last #GP was about if it was not canonical: it may have to become #SS. */
+  nonCanonical: bigint | undefined;
   /** Called for each data access that misses the TLB while breakpoints watch data. */
   watch: ((low: number, high: number, bytes: number, write: boolean) => void) | undefined;
 
@@ -144,10 +146,10 @@ export class LinearMemory {
   checkAddress(low: number, high: number, bytes: number): void {
     if (!this.long) return;
     const top = high >> 15;
-    if (top !== 0 && top !== -1) raise(Vector.GeneralProtection, 0);
-    if (top === 0 && high === 0x7fff && (low >>> 0) + bytes > 2 ** 32) {
-      raise(Vector.GeneralProtection, 0);
-    }
+    const canonical = top === 0 ? high !== 0x7fff || (low >>> 0) + bytes <= 2 ** 32 : top === -1;
+    if (canonical) return;
+    this.nonCanonical = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+    raise(Vector.GeneralProtection, 0);
   }
 
   /** Guest-physical address of a linear one; enters it in the TLB where it may be used directly. Throws #PF. */
@@ -223,6 +225,7 @@ export class LinearMemory {
       this.checkAddress(low, high, bytes);
       const user = this.user && !system;
       const strict = !user && !system && this.strict;
+      this.#checkAlignment(low, bytes, user);
       const physical = this.physical(low, high, Access.Read, user, strict);
       if (!system) this.watch?.(low, high, bytes, false);
       const offset = this.#memory.offsetOf(physical, bytes);
@@ -230,6 +233,8 @@ export class LinearMemory {
       const value = BigInt(this.#readDevice(physical, Math.min(bytes, 4) as AccessSize));
       return bytes === 8 ? value | (BigInt(this.#readDevice(physical + 4, 4)) << 32n) : value;
     }
+    this.checkAddress(low, high, bytes);
+    this.#checkAlignment(low, bytes, this.user && !system);
     const buffer = new Uint8Array(8);
     this.readInto(address, buffer.subarray(0, bytes), system);
     return new DataView(buffer.buffer).getBigUint64(0, true);
@@ -243,6 +248,7 @@ export class LinearMemory {
       this.checkAddress(low, high, bytes);
       const user = this.user && !system;
       const strict = !user && !system && this.strict;
+      this.#checkAlignment(low, bytes, user);
       const physical = this.physical(low, high, Access.Write, user, strict);
       if (!system) this.watch?.(low, high, bytes, true);
       const offset = this.#memory.offsetOf(physical, bytes);
@@ -256,9 +262,20 @@ export class LinearMemory {
       }
       return;
     }
+    this.checkAddress(low, high, bytes);
+    this.#checkAlignment(low, bytes, this.user && !system);
     const buffer = new Uint8Array(8);
     new DataView(buffer.buffer).setBigUint64(0, BigInt.asUintN(64, value), true);
     this.writeFrom(address, buffer.subarray(0, bytes), system);
+  }
+
+  /** Throws #AC for a program's access of `bytes` bytes, a power of two, that is not aligned, if that is checked. */
+  checkAligned(address: bigint, bytes: number): void {
+    this.#checkAlignment(Number(address & 0xfffn), bytes, this.user);
+  }
+
+  #checkAlignment(low: number, bytes: number, user: boolean): void {
+    if (this.alignmentChecked && user && (low & (bytes - 1)) !== 0) raise(Vector.AlignmentCheck, 0);
   }
 
   #eachPart(

@@ -10,6 +10,7 @@ import type { Instruction } from "../decode/instruction.ts";
 import { memoryBytes } from "../interpreter/enumerate.ts";
 import { Handler } from "../interpreter/handlers.ts";
 import { semanticsName, shapeOf } from "../interpreter/shapes.ts";
+import { isX87 } from "../isa/opcode-entry.ts";
 import type { OpcodeEntry } from "../isa/opcode-entry.ts";
 import { OPCODES } from "../isa/opcodes.ts";
 import { descriptions } from "../semantics/descriptions.ts";
@@ -64,14 +65,16 @@ interface Plan {
 
 /** Memory operands that are only read although they come first. */
 const READ_ONLY = new Set(
-  "cmp test bt push call jmp mul imul div idiv ldmxcsr fxrstor xrstor lgdt lidt lldt ltr lmsw verr verw invlpg clflush clflushopt clwb".split(
+  "cmp test bt push call call-far jmp jmp-far mul imul div idiv ldmxcsr fxrstor xrstor xrstors lgdt lidt lldt ltr lmsw verr verw invlpg clflush clflushopt clwb".split(
     " ",
   ),
 );
+/** x87 instructions that only read their memory operand. */
+const READS_X87 = /^f(ld|add|sub|mul|div|com|iadd|isub|imul|idiv|icom|ild|bld|rstor)/;
 const NO_ADDRESS = /^(nop|prefetch\w*|endbr\d+)$/;
 
 function unitOf(entry: OpcodeEntry): Plan["unit"] {
-  if (entry.feature === "fpu") return entry.mnemonic === "fwait" ? undefined : "x87";
+  if (isX87(entry)) return entry.mnemonic === "fwait" ? undefined : "x87";
   if (/^(ldmxcsr|stmxcsr)$/.test(entry.mnemonic)) return "sse";
   const kinds = entry.operands.map(({ kind }) => kind);
   if (kinds.some((kind) => kind.startsWith("xmm"))) return "sse";
@@ -100,8 +103,12 @@ function planOf(entry: OpcodeEntry): Plan {
     branches: operands.some(({ kind }) => kind === "relative"),
     string: description?.string === true,
     usesAddress: operands.some(({ kind }) => memoryKinds.test(kind)) && !NO_ADDRESS.test(name),
-    offsetOnly: entry.mnemonic === "lea",
-    writesMemory: memoryKinds.test(operands[0]?.kind ?? "") && !READ_ONLY.has(name),
+    // Bit tests add the distance of the bit to the offset first.
+    offsetOnly:
+      entry.mnemonic === "lea" ||
+      (/^bt[crs]?$/.test(entry.mnemonic) && operands[1]?.kind === "reg"),
+    writesMemory:
+      memoryKinds.test(operands[0]?.kind ?? "") && !READ_ONLY.has(name) && !READS_X87.test(name),
     unit: unitOf(entry),
     sources: operands.map(({ kind }) => (kind === "moffs" ? Source.None : source(kind))),
     scales: operands.map(({ kind }) => scale(kind)),

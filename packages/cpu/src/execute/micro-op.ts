@@ -87,6 +87,11 @@ export class MicroOp {
     return this.#view.getUint8(this.record + Record.Segment) >> 5;
   }
 
+  /** Number of the base register of the memory operand; 16 for none. */
+  get base(): number {
+    return this.#view.getUint8(this.record + Record.Base) >> 3;
+  }
+
   get #sizes(): number {
     return this.#view.getUint8(this.record + Record.Sizes);
   }

@@ -2,7 +2,7 @@ import type { InstructionContext, OperandShape, Shape, Width } from "../semantic
 import { toI32, toI64, zeroExtend } from "../semantics/integer-ops.ts";
 import { Segment, SegmentField, State, TlbEntry } from "../state/layout.ts";
 import { Record } from "../state/record.ts";
-import { call, i32, i64, v128 } from "../wasm/index.ts";
+import { call, i32, i64, select, v128 } from "../wasm/index.ts";
 import type { Callee, FunctionBuilder, I32, I64, Int, Local, V128 } from "../wasm/index.ts";
 
 /** Functions that handlers call; all but `segment` are the host's. */
@@ -105,6 +105,13 @@ export class HandlerContext implements InstructionContext {
 
   address(): I64 {
     return this.#place.operandAddress.get;
+  }
+
+  addressMask(): I64 {
+    // Sizes holds log2 of the address size in bytes: 1, 2 or 3.
+    const code = i32.and(i32.load8_u(this.#place.record, Record.Sizes), i32.const(12));
+    const narrow = select(i32.eq(code, i32.const(8)), i64.const(0xffffffffn), i64.const(0xffffn));
+    return select(i32.eq(code, i32.const(12)), i64.const(-1), narrow);
   }
 
   load(width: Width, address: I64): Int {

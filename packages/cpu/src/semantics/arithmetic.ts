@@ -1,5 +1,5 @@
 import { i32, i64, select } from "../wasm/index.ts";
-import type { Int } from "../wasm/index.ts";
+import type { I32, Int } from "../wasm/index.ts";
 import type { Description, Descriptions, InstructionContext, Width } from "./context.ts";
 import { carryFlag, setAddFlags, setIncFlags, setLogicFlags, setSubFlags } from "./flags.ts";
 import { add, and, choose, constant, eq, not, or, sub, toI32, toI64, xor } from "./integer-ops.ts";
@@ -134,13 +134,24 @@ export const arithmetic: Descriptions = {
       const width = widthOf(s, 0);
       const source = s.f.let(s.get(1));
       const expected = s.f.let(s.registerPart(0, width));
+      const compare = (old: Int): I32 => {
+        setSubFlags(s, width, expected, old, s.f.let(sub(expected, old)));
+        return s.f.let(eq(expected, old));
+      };
+      if (s.shape.operands[0]?.class === "register") {
+        // A register is written only when it matched: otherwise its upper half stays.
+        const old = s.f.let(s.get(0));
+        s.f.if(
+          compare(old),
+          () => s.set(0, source),
+          () => s.setRegister(0, width, old),
+        );
+        return;
+      }
       s.update(0, (old) => {
-        const difference = s.f.let(sub(expected, old));
-        const equal = s.f.let(eq(expected, old));
-        const result = s.f.let(choose(equal, source, old));
-        setSubFlags(s, width, expected, old, difference);
+        const equal = compare(old);
         s.f.if(i32.eqz(equal), () => s.setRegister(0, width, old));
-        return result;
+        return s.f.let(choose(equal, source, old));
       });
     },
   },

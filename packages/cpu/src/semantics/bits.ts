@@ -2,7 +2,7 @@ import { i32, i64 } from "../wasm/index.ts";
 import type { Int } from "../wasm/index.ts";
 import { widthOf } from "./arithmetic.ts";
 import type { Description, Descriptions, InstructionContext, Width } from "./context.ts";
-import { setCarry, setCarryAndOverflow, setLogicFlags } from "./flags.ts";
+import { setCarry, setCarryAndOverflow, setLogicFlags, setZeroAndCarry } from "./flags.ts";
 import {
   and,
   choose,
@@ -28,6 +28,7 @@ type Change = ((old: Int, mask: Int) => Int) | undefined;
 function bitTest(change: Change): Description {
   return {
     group: change === undefined ? "main" : "rare",
+    modal: true,
     describe(s) {
       const { f } = s;
       const width = widthOf(s, 0);
@@ -48,7 +49,10 @@ function bitTest(change: Change): Description {
       }
       const words = i64.shr_s(signExtend64(width, offset), i64.const(Math.log2(width)));
       const distance = i64.mul(words, i64.const(width / 8));
-      const address = f.let(i64.add(s.address(), distance));
+      // The operand's address is still an offset: the distance counts before it wraps and before its segment.
+      const moved = i64.and(i64.add(s.address(), distance), s.addressMask());
+      const bytes = width / 8;
+      const address = f.let(s.linear("operand", f.let(moved), bytes, change !== undefined));
       if (change === undefined) {
         finish(f.let(s.load(width, address)));
         return;
@@ -113,11 +117,10 @@ export const bits: Descriptions = {
   popcnt: {
     group: "rare",
     describe(s) {
-      const width = widthOf(s, 0);
       const source = s.f.let(s.get(1));
       const count = isLong(source) ? i64.popcnt(source) : i32.popcnt(toI32(source));
       s.set(0, count);
-      setLogicFlags(s, width, choose(eqz(source), constant(width, 0), constant(width, 3)));
+      setZeroAndCarry(s, eqz(source), i32.const(0));
     },
   },
 };

@@ -74,6 +74,8 @@ export interface InstructionContext {
 
   /** Linear address of the memory operand (for LEA: its offset). */
   address(): I64;
+  /** What offsets in a segment are ANDed with: ones in the width of the address size. */
+  addressMask(): I64;
   /** Reads `width` bits of memory at a linear address. */
   load(width: Width, address: I64): Int;
   store(width: Width, address: I64, value: Int): void;

@@ -182,9 +182,7 @@ function interruptReturn(cpu: Core, op: MicroOp): number {
 
 /** A return address must be canonical, or inside the segment's limit. */
 export function checkReturnAddress(ip: bigint, toLong: boolean, code: Descriptor): void {
-  const good = toLong
-    ? BigInt.asUintN(64, BigInt.asIntN(48, ip)) === ip
-    : (ip & 0xffffffffn) <= BigInt(code.limit);
+  const good = toLong ? BigInt.asUintN(64, BigInt.asIntN(48, ip)) === ip : ip <= BigInt(code.limit);
   if (!good) raise(Vector.GeneralProtection, 0);
 }
 

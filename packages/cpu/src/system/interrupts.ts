@@ -6,11 +6,12 @@ import { Flag, State } from "../state/layout.ts";
 import { HelperStatus } from "../state/status.ts";
 import { isReal, isVirtual8086 } from "./descriptors.ts";
 import { deliver } from "./exceptions.ts";
+import type { EventSource } from "./exceptions.ts";
 import { changeableFlags, replaceFlags } from "./interrupt-return.ts";
 import { StackCursor } from "./stack.ts";
 
 /** INT n, INT3, INTO: delivered here, because the frame returns behind the instruction. */
-function software(vector: (op: MicroOp) => number) {
+function software(vector: (op: MicroOp) => number, source: EventSource = "software") {
   return (cpu: Core, op: MicroOp): number => {
     const number = vector(op);
     if (isVirtual8086(cpu) && op.entry.mnemonic === "int" && iopl(cpu) < 3) {
@@ -19,7 +20,7 @@ function software(vector: (op: MicroOp) => number) {
     const here = (cpu.u64(State.RipPage) + BigInt(op.inPage)) & cpu.u64(State.RipMask);
     cpu.rip = cpu.nextRip(op);
     cpu.returnOnFault = here;
-    const alive = deliver(cpu, number, -1, "software");
+    const alive = deliver(cpu, number, -1, source);
     cpu.returnOnFault = undefined;
     if (!alive) {
       cpu.shutdown = true;
@@ -81,7 +82,8 @@ export const interruptHelpers: Helpers = {
   int3: software(() => Vector.Breakpoint),
   into: (cpu, op) =>
     (cpu.flags & Flag.Of) !== 0 ? software(() => Vector.Overflow)(cpu, op) : HelperStatus.Next,
-  int1: software(() => Vector.Debug),
+  // INT1 asks for no privilege (Intel SDM vol. 3, 6.12.1.2).
+  int1: software(() => Vector.Debug, "exception"),
   cli(cpu) {
     checkInterruptPrivilege(cpu);
     cpu.setU32(State.SystemFlags, cpu.u32(State.SystemFlags) & ~Flag.If);

@@ -164,7 +164,8 @@ export const segmentHelpers: Helpers = {
   "pop-segment": popSegment,
   lldt: loadLdt,
   ltr: loadTask,
-  lar: describeSegment([1, 2, 3, 4, 5, 9, 11, 12], (d) => (d.raw >> 32n) & 0xf0ff00n),
+  // Bits 16–19 are undefined; processors leave the limit's there.
+  lar: describeSegment([1, 2, 3, 4, 5, 9, 11, 12], (d) => (d.raw >> 32n) & 0xffff00n),
   lsl: describeSegment([1, 2, 3, 9, 11], (d) => BigInt(d.limit)),
   verr: verify(false),
   verw: verify(true),
