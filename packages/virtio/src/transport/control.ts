@@ -237,7 +237,8 @@ export class DeviceControl {
     if (state.version !== 1) throw misfit(`version ${String(state.version)} is not known`);
     if (state.device !== name) throw misfit(`it is of a ${state.device}`);
     if (state.queues.length !== this.queues.length) throw misfit("the number of queues differs");
-    if (state.driverFeatures & ~this.offered)
+    const agreed = (state.status & Status.FeaturesOk) !== 0;
+    if (agreed && (state.driverFeatures & ~this.offered) !== 0n)
       throw misfit("it uses features this device does not offer");
     this.reset();
     this.#paused = true;

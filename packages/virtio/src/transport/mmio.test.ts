@@ -233,6 +233,15 @@ describe("save and restore", () => {
     }
   });
 
+  it("saved while the driver has named features that are not offered → restored all the same", () => {
+    const first = fresh();
+    first.driver.write(0x70, 3);
+    first.driver.write(0x20, 0xffffffff);
+    const second = fresh();
+    second.driver.transport.restore(first.driver.transport.save());
+    expect(second.driver.status).toBe(3);
+  });
+
   it("EVENT_IDX is on after restore as before", () => {
     const first = fresh();
     first.driver.start({ without: 0n });
