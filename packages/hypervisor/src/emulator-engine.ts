@@ -1,6 +1,16 @@
-import { CODE_ARENA_BYTES, VCPU_ARENA_BYTES, Vcpu, applyBootState, createBoard } from "@queztl/cpu";
+import {
+  CODE_ARENA_BYTES,
+  VCPU_ARENA_BYTES,
+  Vcpu,
+  applyBootState,
+  createBoard,
+  markGuestStopped,
+  restoreVcpu,
+  saveVcpu,
+} from "@queztl/cpu";
 import type { ProcessorBootState, VcpuExit } from "@queztl/cpu";
-import type { Engine, EngineBoard, EngineInstance, EngineVcpu } from "./engine.ts";
+import type { Engine, EngineBoard, EngineInstance, EngineVcpu, ProcessorsState } from "./engine.ts";
+import { hypervisorError } from "./errors.ts";
 
 class EmulatedVcpu implements EngineVcpu {
   readonly cpu: Vcpu;
@@ -10,7 +20,7 @@ class EmulatedVcpu implements EngineVcpu {
   }
 
   get instructions(): number {
-    return this.cpu.instructions;
+    return this.cpu.instructionsNow;
   }
 
   get runnable(): boolean {
@@ -34,6 +44,10 @@ class EmulatedVcpu implements EngineVcpu {
   boot(state: ProcessorBootState): void {
     applyBootState(this.cpu, state);
   }
+
+  wasStopped(): void {
+    markGuestStopped(this.cpu);
+  }
 }
 
 /** The processor of `@queztl/cpu`: runs anywhere; the vCPUs take turns. */
@@ -56,6 +70,19 @@ export const emulatorEngine: Engine = {
       },
       setInterruptRequest: (asserted) => vcpus[0]?.cpu.apic.setLint0(asserted),
       onEndOfInterrupt: (listener) => board.apics.onEndOfInterrupt(listener),
+      save: () => ({
+        version: 1,
+        vcpus: vcpus.map(({ cpu }) => saveVcpu(cpu)),
+        lowestPriorityTurn: board.apics.turn,
+      }),
+      restore(state: ProcessorsState) {
+        if (state.vcpus.length !== cpus || !Number.isSafeInteger(state.lowestPriorityTurn)) {
+          const reason = `it has ${state.vcpus.length} processors, this machine ${cpus}`;
+          throw hypervisorError("QZ_HYPERVISOR_SNAPSHOT", { reason });
+        }
+        board.apics.turn = state.lowestPriorityTurn;
+        state.vcpus.forEach((saved, i) => restoreVcpu((vcpus[i] as EmulatedVcpu).cpu, saved));
+      },
     };
   },
 };

@@ -9,11 +9,32 @@ export const hypervisorErrors = {
   },
   QZ_HYPERVISOR_STATE: {
     status: "conflict",
-    message: "the machine is {state}: {operation} needs it {wanted}",
+    message: "the machine is {state}: {operation} needs one that is {wanted}",
+  },
+  QZ_HYPERVISOR_SNAPSHOT: {
+    status: "invalid",
+    message: "this is not a snapshot that this machine can go on from: {reason}",
+  },
+  QZ_HYPERVISOR_SNAPSHOT_FILE: {
+    status: "unavailable",
+    message: "the snapshot {path} cannot be used: {reason}",
+  },
+  QZ_HYPERVISOR_FILE: {
+    status: "not-found",
+    message: "{what} {path} cannot be read ({reason}): check the path and its permissions",
   },
   QZ_HYPERVISOR_UNSUPPORTED: {
     status: "unavailable",
-    message: "{what} is not there yet: {instead}",
+    message: "{what} is not there: {instead}",
+  },
+  QZ_HYPERVISOR_CRASHED: {
+    status: "internal",
+    message:
+      "the machine crashed inside the monitor: {reason}; this is a defect of Queztl, please report it",
+  },
+  QZ_HYPERVISOR_USAGE: {
+    status: "invalid",
+    message: "{problem}; see queztl-vm {command} --help",
   },
 } as const satisfies ErrorCatalogue;
 

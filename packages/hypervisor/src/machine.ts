@@ -1,163 +1,142 @@
-import { buildAcpiTables, loadKernel } from "@queztl/boot";
-import type { BootPlan, FlatImage } from "@queztl/boot";
-import { createPc, pcPlatform } from "@queztl/chipset";
-import type { Pc } from "@queztl/chipset";
-import {
-  GuestMemory,
-  SeededEntropy,
-  createMmioBus,
-  createPortBus,
-  hostEntropy,
-} from "@queztl/memory";
-import type { Bus, Entropy } from "@queztl/memory";
+import type { BootPlan } from "@queztl/boot";
+import type { Uart16550 } from "@queztl/chipset";
+import type { GuestMemory } from "@queztl/memory";
+import { Board } from "./board.ts";
 import { emulatorEngine } from "./emulator-engine.ts";
-import type { Engine, EngineInstance } from "./engine.ts";
 import { hypervisorError } from "./errors.ts";
-import { MachineClock } from "./machine-clock.ts";
+import type { MachineEnd, MachineState } from "./machine-end.ts";
+import { checkShape } from "./machine-options.ts";
+import type { MachineOptions, MachineShape, MachineSurroundings } from "./machine-options.ts";
+import { shapeOf } from "./machine-snapshot.ts";
+import type { MachineSnapshot } from "./machine-snapshot.ts";
+import { RunLoop } from "./run-loop.ts";
+import type { ExitCounts } from "./run-loop.ts";
+import { SerialLine } from "./serial-line.ts";
+import { WakeUp, turnOfTheEventLoop } from "./wake-up.ts";
 
-const MIB = 1024 * 1024;
-/** Instructions a processor runs before another gets its turn. */
-const TURN = 50_000;
-/** Guest time that one instruction takes in a seeded run, in nanoseconds. */
-const SEEDED_NS_PER_INSTRUCTION = 1;
-/** How long the machine keeps the host's event loop waiting, in milliseconds. */
-const LONGEST_BLOCK_MS = 8;
+/** A jump of guest time from which on guests are told that they were stopped, in nanoseconds. */
+const NOTICEABLE_NS = 1e9;
 
-/** What is booted. */
-export interface MachineKernel {
-  readonly kernel: Uint8Array;
-  readonly initrd?: Uint8Array;
-  readonly commandLine?: string;
-  readonly flat?: FlatImage;
+/** What a machine did so far. */
+export interface MachineStatistics {
+  readonly instructions: number;
+  readonly instructionsByCpu: readonly number[];
+  readonly exits: ExitCounts;
+  /** Guest time, in seconds. */
+  readonly guestSeconds: number;
+  /** Host time from the first run to the first byte on the serial port, in seconds. */
+  readonly firstSerialSeconds: number | undefined;
+  readonly resets: number;
 }
 
-/** How a machine is made. */
-export interface MachineOptions extends MachineKernel {
-  /** Guest RAM in MiB; default 512. */
-  readonly memoryMib?: number;
-  /** Processors; default 1. */
-  readonly cpus?: number;
-  readonly engine?: Engine;
-  /** A seed makes the run repeat exactly: time passes by executed instructions, random numbers follow the seed. */
-  readonly seed?: number;
-  /** Bytes the guest writes to its first serial port. */
-  readonly onSerial?: (bytes: Uint8Array) => void;
-  /** Adds a debug-exit port at 0xf4. */
-  readonly debugExit?: boolean;
-}
-
-/** How a machine came to its end. */
-export type MachineEnd =
-  | { readonly reason: "power-off" }
-  | { readonly reason: "reset" }
-  | { readonly reason: "triple-fault" }
-  | { readonly reason: "debug-exit"; readonly status: number }
-  | { readonly reason: "stopped" };
-
-/** Where a machine is in its life. */
-export type MachineState = "created" | "running" | "paused" | "ended";
-
-/** A virtual PC: memory, processors and board, and the loop that runs them. */
-export class Machine {
-  readonly memory: GuestMemory;
-  readonly ports: Bus;
-  readonly mmio: Bus;
-  readonly clock: MachineClock;
-  readonly pc: Pc;
-  readonly plan: BootPlan;
-  readonly #engine: EngineInstance;
-  readonly #seeded: boolean;
+/**
+ * A virtual PC that boots a kernel: memory, processors, chips and devices, and the loop that runs them. It
+ * lives in the host's event loop: while the guest runs, it gives way every few milliseconds; an idle guest uses
+ * no host CPU.
+ *
+ * created → running ⇄ paused → stopped or crashed.
+ */
+export class Machine implements AsyncDisposable {
+  /** The first serial port. */
+  readonly serial: SerialLine;
+  readonly shape: MachineShape;
+  readonly #surroundings: MachineSurroundings;
+  readonly #board: Board;
+  readonly #loop: RunLoop;
+  readonly #wakeUp = new WakeUp();
+  /** Resolves when the machine has ended; never rejects. */
+  readonly ended: Promise<MachineEnd>;
+  #tellEnd: (end: MachineEnd) => void = () => undefined;
   #state: MachineState = "created";
   #end: MachineEnd | undefined;
-  #finished: ((end: MachineEnd) => void) | undefined;
-  #pauseRequested: (() => void) | undefined;
-  #wake: (() => void) | undefined;
-  /** Host time at which guest time would have been 0, while running in real time. */
-  #originMs = 0;
-  /** Guest time while it stands still. */
-  #stoppedNs = 0;
-  /** Guest time skipped while all processors were idle in a seeded run. */
-  #idleNs = 0;
-  readonly #started = performance.now();
-  /** Seconds from creation to the first serial byte. */
-  firstSerialSeconds: number | undefined;
+  #running: Promise<void> | undefined;
+  #pauseRequested = false;
+  #resetRequested = false;
+  #resets = 0;
+  #plan: BootPlan | undefined;
+  #startedMs: number | undefined;
+  #firstSerialSeconds: number | undefined;
+  #closed: Promise<void> | undefined;
 
-  /**
-   * Builds a machine and loads its kernel; nothing runs yet.
-   * @throws QZ_HYPERVISOR_OPTIONS, and the loader's and memory's errors for files and sizes that do not do.
-   */
-  constructor(options: MachineOptions) {
-    const { memoryMib = 512, cpus = 1, engine = emulatorEngine, seed } = options;
-    if (!Number.isInteger(cpus) || cpus < 1 || cpus > 64) {
-      throw hypervisorError("QZ_HYPERVISOR_OPTIONS", {
-        option: "cpus",
-        value: cpus,
-        expected: "a whole number from 1 to 64",
-      });
-    }
-    this.#seeded = seed !== undefined;
-    const ramBytes = memoryMib * MIB;
-    this.memory = new GuestMemory({ ramBytes, arenaBytes: engine.arenaBytes(cpus) });
-    this.ports = createPortBus();
-    this.mmio = createMmioBus();
-    const epochMs = seed === undefined ? Date.now() : 1_700_000_000_000;
-    this.clock = new MachineClock(() => this.#guestNs(), epochMs);
-    const entropy: Entropy = seed === undefined ? hostEntropy : new SeededEntropy(seed);
-    this.plan = loadKernel(this.memory, {
-      kernel: options.kernel,
-      ...(options.initrd === undefined ? {} : { initrd: options.initrd }),
-      ...(options.commandLine === undefined ? {} : { commandLine: options.commandLine }),
-      ...(options.flat === undefined ? {} : { flat: options.flat }),
-      acpi: buildAcpiTables({
-        platform: pcPlatform,
-        apicIds: Array.from({ length: cpus }, (_, id) => id),
-        pmTimerBits: 32,
-      }),
-      reserved: [{ address: pcPlatform.pci.ecam.address, length: pcPlatform.pci.ecam.length }],
-    });
-    this.#engine = engine.create({
-      memory: this.memory,
-      ports: this.ports,
-      mmio: this.mmio,
-      clock: this.clock,
-      entropy,
-      cpus,
-    });
-    const { onSerial } = options;
-    this.pc = createPc({
-      ports: this.ports,
-      mmio: this.mmio,
-      clock: this.clock,
-      ramBytes,
-      interrupts: { deliver: (message) => this.#engine.deliver(message) },
-      onInterruptRequest: (asserted) => {
-        this.#picAsserted = asserted;
-        this.#engine?.setInterruptRequest(asserted);
-        this.wake();
+  private constructor(
+    shape: MachineShape,
+    surroundings: MachineSurroundings,
+    saved?: MachineSnapshot,
+  ) {
+    this.shape = shape;
+    this.ended = new Promise((resolve) => (this.#tellEnd = resolve));
+    this.#surroundings = surroundings;
+    const { engine = emulatorEngine, onSerial, events, debugExit } = surroundings;
+    const host = {
+      serialOutput: (bytes: Uint8Array) => {
+        this.#firstSerialSeconds ??= (performance.now() - (this.#startedMs ?? 0)) / 1000;
+        return onSerial?.(bytes);
       },
-      serial: [
-        {
-          output: (bytes) => {
-            this.firstSerialSeconds ??= (performance.now() - this.#started) / 1000;
-            onSerial?.(bytes);
-          },
-        },
-      ],
-      onReset: () => this.#finish({ reason: "reset" }),
-      onPowerOff: () => this.#finish({ reason: "power-off" }),
-      ...(options.debugExit === true
-        ? { onExit: (status: number) => this.#finish({ reason: "debug-exit", status }) }
-        : {}),
-    });
-    this.#engine.connectPic({
-      pending: () => this.#picAsserted,
-      acknowledge: () => this.pc.pic.acknowledge(),
-    });
-    this.#engine.onEndOfInterrupt((vector) => this.pc.ioApic.endOfInterrupt(vector));
-    this.#engine.vcpus[0]?.boot(this.plan.cpu);
+      serialRoom: () => this.serial.pump(),
+      wake: () => this.#wakeUp.wake(),
+      reset: () => {
+        if (surroundings.onGuestReset === "end") this.#finish({ reason: "reset" });
+        else this.reset();
+      },
+      powerOff: () => this.#finish({ reason: "power-off" }),
+      exit: debugExit
+        ? (status: number) => this.#finish({ reason: "debug-exit", status })
+        : undefined,
+      deviceFault: (device: string, error: Error) => events?.onDeviceFault?.(device, error),
+    };
+    this.#board = new Board(shape, engine, host, saved?.board.time);
+    this.#loop = new RunLoop(this.#board);
+    this.serial = new SerialLine(() => this.#board.pc.uarts[0] as Uart16550, host.wake);
   }
 
-  #picAsserted = false;
+  /**
+   * Makes a machine with its kernel loaded; nothing runs yet.
+   * @throws QZ_HYPERVISOR_OPTIONS; QZ_BOOT_… for files that are no kernel or do not fit; QZ_MEMORY_UNAVAILABLE; and what a
+   * device's factory throws.
+   */
+  static async create(options: MachineOptions): Promise<Machine> {
+    const machine = new Machine(checkShape(options), options);
+    return machine.#furnish(() => {
+      machine.#plan = machine.#board.load(options);
+    });
+  }
+
+  /**
+   * Makes a machine that goes on from a snapshot, paused. Its clock is then the host's again: guest time jumps ahead by
+   * the time since the snapshot, except in a seeded run.
+   * @param memory fills the guest's memory with what it held, for instance with `restoreMemory` of @queztl/memory.
+   * @throws QZ_HYPERVISOR_SNAPSHOT for a snapshot of another machine, and the coded errors of its parts; what `memory`
+   * and a device's factory throw.
+   */
+  static async restore(
+    surroundings: MachineSurroundings,
+    snapshot: MachineSnapshot,
+    memory: (memory: GuestMemory) => Promise<unknown>,
+  ): Promise<Machine> {
+    const shape = shapeOf(snapshot);
+    if (snapshot.shape.debugExit !== (surroundings.debugExit === true)) {
+      const reason = "one of the two has no debug-exit port";
+      throw hypervisorError("QZ_HYPERVISOR_SNAPSHOT", { reason });
+    }
+    const machine = new Machine(shape, surroundings, snapshot);
+    return machine.#furnish(async () => {
+      await memory(machine.memory);
+      machine.#board.restore(snapshot.board);
+      machine.#setState("paused");
+    });
+  }
+
+  /** Plugs the devices in, then `finish`; gives everything back when one of them fails. */
+  async #furnish(finish: () => void | Promise<void>): Promise<this> {
+    try {
+      await this.#board.plug(this.#surroundings.devices ?? []);
+      await finish();
+      return this;
+    } catch (error) {
+      await this.#board.close();
+      throw error;
+    }
+  }
 
   get state(): MachineState {
     return this.#state;
@@ -168,144 +147,174 @@ export class Machine {
     return this.#end;
   }
 
-  /** Instructions that all processors have executed. */
-  get instructions(): number {
-    return this.#engine.vcpus.reduce((sum, vcpu) => sum + vcpu.instructions, 0);
+  /** Guest memory; change it only while the machine does not run. */
+  get memory(): GuestMemory {
+    return this.#board.memory;
   }
 
-  /** Gives bytes to the guest's first serial port. @returns how many it took. */
-  serialInput(bytes: Uint8Array): number {
-    const taken = this.pc.uarts[0]?.input(bytes) ?? 0;
-    this.wake();
-    return taken;
+  /** How the kernel was loaded; undefined in a machine that was restored and not reset since. */
+  get plan(): BootPlan | undefined {
+    return this.#plan;
   }
 
-  /** An idle machine looks at its devices again. */
-  wake(): void {
-    this.#wake?.();
+  get statistics(): MachineStatistics {
+    const { engine, instructions, time } = this.#board;
+    return {
+      instructions,
+      instructionsByCpu: engine.vcpus.map((vcpu) => vcpu.instructions),
+      exits: this.#loop.exits,
+      guestSeconds: time.clock.nowNs() / 1e9,
+      firstSerialSeconds: this.#firstSerialSeconds,
+      resets: this.#resets,
+    };
   }
 
-  /** Runs until the guest ends, `stop` or `pause` is called. Resolves with how it ended, or undefined when paused. */
-  async run(): Promise<MachineEnd | undefined> {
-    if (this.#state === "running") {
-      throw hypervisorError("QZ_HYPERVISOR_STATE", {
-        state: this.#state,
-        operation: "run",
-        wanted: "created or paused",
-      });
-    }
-    if (this.#end !== undefined) return this.#end;
-    this.#originMs = performance.now() - this.#stoppedNs / 1e6;
-    this.#state = "running";
-    while (this.#end === undefined && this.#pauseRequested === undefined) {
-      const idleMs = this.#runBlock();
-      if (this.#end !== undefined || this.#pauseRequested !== undefined) break;
-      if (idleMs === 0) await turnOfTheEventLoop();
-      else await this.#sleep(idleMs);
-    }
-    this.#stoppedNs = this.#guestNs();
-    this.#state = this.#end === undefined ? "paused" : "ended";
-    this.#pauseRequested?.();
-    this.#pauseRequested = undefined;
-    return this.#end;
+  /**
+   * Starts the machine, or has it go on after a pause.
+   * @throws QZ_HYPERVISOR_STATE when it is running or has ended.
+   */
+  start(): void {
+    if (this.#state !== "created" && this.#state !== "paused")
+      throw this.#wrongState("start", "created or paused");
+    this.#startedMs ??= performance.now();
+    this.#pauseRequested = false;
+    this.#setState("running");
+    this.#running = this.#run();
   }
 
-  /** Stops the machine at once, as pulling the plug does. */
-  stop(): void {
-    this.#finish({ reason: "stopped" });
-    this.wake();
+  /** Starts it and resolves with how it ended. @throws QZ_HYPERVISOR_STATE as `start` */
+  run(): Promise<MachineEnd> {
+    this.start();
+    return this.ended;
   }
 
-  /** Halts the machine between two instructions; `run` goes on from there. */
+  /**
+   * Has the machine stand still between two instructions, with no host I/O of its devices running; resolves when it
+   * does, or has ended instead.
+   * @throws QZ_HYPERVISOR_STATE when it was never started.
+   */
   async pause(): Promise<void> {
-    if (this.#state !== "running") return;
-    await new Promise<void>((resolve) => {
-      this.#pauseRequested = resolve;
-      for (const vcpu of this.#engine.vcpus) vcpu.requestStop();
-      this.wake();
-    });
+    if (this.#state === "created") throw this.#wrongState("pause", "running");
+    this.#pauseRequested = true;
+    this.#wakeUp.wake();
+    await this.#running;
+  }
+
+  /** Pulls the plug; resolves when the machine has ended and its devices are closed. */
+  async stop(): Promise<void> {
+    this.#finish({ reason: "stopped" });
+    this.#wakeUp.wake();
+    await this.#running;
+    await this.#close();
+  }
+
+  /** Pulls the plug, as `stop`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  /** Presses the reset button: the kernel is loaded anew and started. Nothing happens once it has ended. */
+  reset(): void {
+    this.#resetRequested = true;
+    this.#loop.interrupt();
+    this.#wakeUp.wake();
   }
 
   /** Presses the ACPI power button: a guest that listens shuts down. */
   pressPowerButton(): void {
-    this.pc.pm.pressPowerButton();
-    this.wake();
+    this.#board.pc.pm.pressPowerButton();
+    this.#wakeUp.wake();
   }
 
-  /** Guest time now, in nanoseconds. */
-  #guestNs(): number {
-    if (this.#seeded) return this.#idleNs + this.#executing() * SEEDED_NS_PER_INSTRUCTION;
-    return this.#state === "running" ? (performance.now() - this.#originMs) * 1e6 : this.#stoppedNs;
+  /**
+   * Everything but the memory, which the caller saves too (`saveMemory` of @queztl/memory) before the machine
+   * goes on.
+   * @throws QZ_HYPERVISOR_STATE unless it is paused.
+   */
+  save(): MachineSnapshot {
+    if (this.#state !== "paused") throw this.#wrongState("save", "paused");
+    const { memoryMib, cpus, seed } = this.shape;
+    const debugExit = this.#surroundings.debugExit === true;
+    return { version: 1, shape: { memoryMib, cpus, seed, debugExit }, board: this.#board.save() };
   }
 
-  #executing(): number {
-    return this.#engine === undefined ? 0 : this.instructions;
-  }
-
-  /** Runs for a few milliseconds. @returns how long nothing will be to do, in milliseconds; 0 to go on at once. */
-  #runBlock(): number {
-    const { clock } = this;
-    const until = performance.now() + LONGEST_BLOCK_MS;
-    do {
-      clock.advance();
-      let ran = false;
-      for (const vcpu of this.#engine.vcpus) {
-        if (!vcpu.runnable) continue;
-        ran = true;
-        const exit = vcpu.run(this.#turn());
-        if (exit === "shutdown") this.#finish({ reason: "triple-fault" });
-        if (this.#end !== undefined) return 0;
-        clock.advance();
+  async #run(): Promise<void> {
+    const board = this.#board;
+    const jumpedNs = board.time.start();
+    if (jumpedNs > NOTICEABLE_NS) for (const vcpu of board.engine.vcpus) vcpu.wasStopped();
+    board.release();
+    this.serial.pump();
+    try {
+      while (this.#end === undefined && !this.#pauseRequested) {
+        if (this.#resetRequested) this.#restart();
+        const idle = this.#loop.block(() => this.#end !== undefined || this.#resetRequested);
+        if (idle === "shutdown") this.#finish({ reason: "triple-fault" });
+        else if (idle === 0) await turnOfTheEventLoop();
+        else await this.#idle(idle);
       }
-      if (!ran) {
-        const idleNs = clock.nextDeadlineNs() - clock.nowNs();
-        if (idleNs <= 0) continue;
-        if (!this.#seeded || idleNs === Infinity) return Math.max(0.01, idleNs / 1e6);
-        this.#idleNs += idleNs;
-      }
-    } while (performance.now() < until && this.#pauseRequested === undefined);
-    return 0;
+    } catch (cause) {
+      this.#fail(cause);
+    }
+    board.time.stop();
+    if (this.#end === undefined) {
+      await board.quiesce();
+      // The host may have pulled the plug meanwhile.
+      if (this.#end === undefined) this.#setState("paused");
+    }
+    if (this.#end !== undefined) await this.#close();
   }
 
-  /** Instructions until a processor's turn ends; in a seeded run not past the next timer. */
-  #turn(): number {
-    if (!this.#seeded) return TURN;
-    const untilTimer =
-      (this.clock.nextDeadlineNs() - this.clock.nowNs()) / SEEDED_NS_PER_INSTRUCTION;
-    return Math.max(1, Math.min(TURN, Math.ceil(untilTimer)));
+  /** Waits until something is to do. In a seeded run that much guest time passes, however long it really took. */
+  async #idle(ns: number): Promise<void> {
+    const woken = await this.#wakeUp.sleep(ns / 1e6);
+    const { time } = this.#board;
+    if (time.seeded && !woken && ns !== Infinity) time.skip(ns);
   }
 
-  #sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = ms === Infinity ? undefined : setTimeout(done, Math.min(ms, 1000));
-      function done(): void {
-        clearTimeout(timer);
-        resolve();
-      }
-      this.#wake = () => {
-        this.#wake = undefined;
-        done();
-      };
-    });
+  #restart(): void {
+    this.#resetRequested = false;
+    this.#resets++;
+    this.#board.reset();
+    this.#plan = this.#board.load(this.#surroundings);
+    this.#surroundings.events?.onReset?.();
   }
 
   #finish(end: MachineEnd): void {
-    this.#end ??= end;
-    for (const vcpu of this.#engine?.vcpus ?? []) vcpu.requestStop();
-    this.#finished?.(this.#end);
+    if (this.#end !== undefined) return;
+    this.#end = end;
+    this.#loop.interrupt();
+    if (this.#state === "running") return;
+    // Nothing runs that would see it.
+    this.#running = this.#close();
   }
-}
 
-/** Lets the host's other work run. */
-function turnOfTheEventLoop(): Promise<void> {
-  const immediate = (globalThis as { setImmediate?: (callback: () => void) => void }).setImmediate;
-  if (immediate !== undefined) return new Promise((resolve) => immediate(resolve));
-  return new Promise((resolve) => {
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => {
-      port1.close();
-      resolve();
-    };
-    port2.postMessage(undefined);
-  });
+  #fail(cause: unknown): void {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const error = hypervisorError("QZ_HYPERVISOR_CRASHED", { reason }, { cause });
+    this.#end = undefined;
+    this.#finish({ reason: "failure", error });
+  }
+
+  /** Gives everything back, once, and tells that the machine has ended. */
+  #close(): Promise<void> {
+    this.#closed ??= (async () => {
+      await this.#board.close();
+      this.serial.close();
+      const end: MachineEnd = this.#end ?? { reason: "stopped" };
+      const crashed = end.reason === "triple-fault" || end.reason === "failure";
+      this.#setState(crashed ? "crashed" : "stopped");
+      this.#tellEnd(end);
+      this.#surroundings.events?.onEnd?.(end);
+    })();
+    return this.#closed;
+  }
+
+  #setState(state: MachineState): void {
+    this.#state = state;
+    this.#surroundings.events?.onState?.(state);
+  }
+
+  #wrongState(operation: string, wanted: string): Error {
+    return hypervisorError("QZ_HYPERVISOR_STATE", { state: this.#state, operation, wanted });
+  }
 }
