@@ -364,6 +364,18 @@ describe("status and optimize", () => {
   });
 });
 
+test("tasks that fit no class well → better sizes advised, and scored after a day", () => {
+  const shop = new Workshop({ exploration: { rate: 0, failures: 0 } });
+  shop.run(60, {}, { peakMib: 1100, wallSeconds: 600, cpuSeconds: 600 });
+  const advice = shop.brain.optimize().recommendations.find(({ kind }) => kind === "size-classes");
+  expect(advice?.expectedGain).toBeGreaterThan(0);
+  shop.now = (advice?.from ?? 0) + 60;
+  shop.run(20, {}, { peakMib: 1100, wallSeconds: 600, cpuSeconds: 600 });
+  shop.now = (advice?.until ?? 0) + 60;
+  const scored = shop.brain.optimize().scored.find(({ id }) => id === advice?.id);
+  expect(scored?.realisedGain).toBeGreaterThan(0);
+});
+
 describe("hostile input", () => {
   test("a description of 1 MB → decided like any other", () => {
     const shop = new Workshop();

@@ -1,8 +1,7 @@
 import { invalid } from "../checks.ts";
 import { fault } from "../errors.ts";
 import { Arrivals } from "../optimise/arrivals.ts";
-import { fitClassSizes } from "../optimise/class-sizes.ts";
-import { Recommender } from "../optimise/recommendation.ts";
+import { type FinishedRun, Recommender } from "../optimise/recommendation.ts";
 import { type Exploration, Explorer, drawnArm } from "../resources/exploration.ts";
 import {
   decideResources,
@@ -115,7 +114,7 @@ class LearningBrain implements Brain {
   #scores = new Scores();
   #vcpuExplorer: Explorer;
   #memoryExplorer: Explorer;
-  #recentRuns: { memoryMib: number; hours: number }[] = [];
+  #runs: FinishedRun[] = [];
   #nextId = 1;
 
   constructor(options: ResolvedOptions) {
@@ -263,14 +262,10 @@ class LearningBrain implements Brain {
 
   optimize(): OptimisationPlan {
     const { sizeClasses: classes, costs, clock } = this.#options;
-    const situation = { arrivals: this.#arrivals, classes, costs, now: clock.now() };
+    const now = clock.now();
+    const situation = { arrivals: this.#arrivals, runs: this.#runs, classes, costs, now };
     const recommendations = this.#recommender.recommend(situation);
-    const present = classes.map(({ memoryMib }) => memoryMib);
-    return {
-      recommendations,
-      scored: [...this.#recommender.scored],
-      classSizes: fitClassSizes(this.#recentRuns, present, classes.length),
-    };
+    return { recommendations, scored: [...this.#recommender.scored] };
   }
 
   export(): BrainExport {
@@ -337,7 +332,7 @@ class LearningBrain implements Brain {
     this.#arrivals = new Arrivals();
     this.#recommender = new Recommender();
     this.#scores = new Scores();
-    this.#recentRuns = [];
+    this.#runs = [...(state?.runs ?? [])];
     if (state?.arrivals !== undefined) this.#arrivals.restore(state.arrivals);
     if (state?.recommendations !== undefined) this.#recommender.restore(state.recommendations);
     if (state?.scores !== undefined) this.#scores.restore(state.scores);
@@ -476,11 +471,9 @@ class LearningBrain implements Brain {
       this.#memoryExplorer.learn(experience.outcome === "oom");
     }
     this.#scores.learn(experience, expected.memoryMib);
-    this.#recentRuns.push({
-      memoryMib: experience.memoryMib,
-      hours: experience.wallSeconds / 3600,
-    });
-    if (this.#recentRuns.length > MOST_RECENT_RUNS) this.#recentRuns.shift();
+    const { memoryMib, wallSeconds, at } = experience;
+    this.#runs.push({ memoryMib, hours: wallSeconds / 3600, at });
+    if (this.#runs.length > MOST_RECENT_RUNS) this.#runs.shift();
     this.#models.learn(experience);
     this.#remember(experience);
   }
@@ -507,6 +500,7 @@ class LearningBrain implements Brain {
       arrivals: this.#arrivals.save(),
       recommendations: this.#recommender.save(),
       scores: this.#scores.save(),
+      runs: [...this.#runs],
       learned: Array.from(this.#memory.all(), ({ id }) => id),
     };
   }

@@ -1,4 +1,3 @@
-import type { FittedSizes } from "../optimise/class-sizes.ts";
 import type { Recommendation, ScoredRecommendation } from "../optimise/recommendation.ts";
 import type { Experience } from "./experience.ts";
 import type { BrainState } from "./state.ts";
@@ -41,9 +40,8 @@ export interface FamilyKnown {
 /** What could be changed, and how good earlier advice was. */
 export interface OptimisationPlan {
   readonly recommendations: readonly Recommendation[];
+  /** Earlier ones whose time has passed, with what they would have gained. */
   readonly scored: readonly ScoredRecommendation[];
-  /** Class sizes that would fit the tasks of late best. */
-  readonly classSizes: FittedSizes;
 }
 
 /** An experience with its vector as plain numbers. */

@@ -2,7 +2,7 @@ import { fault } from "../errors.ts";
 import type { ExplorationState } from "../resources/exploration.ts";
 import type { ThroughputState } from "../resources/throughput-model.ts";
 import type { ArrivalState } from "../optimise/arrivals.ts";
-import type { RecommendationState } from "../optimise/recommendation.ts";
+import type { FinishedRun, RecommendationState } from "../optimise/recommendation.ts";
 import type { UnderstandState } from "../understand/index.ts";
 import type { SizerState } from "../sizer/sizer.ts";
 
@@ -40,6 +40,7 @@ export interface BrainState {
   readonly arrivals: ArrivalState;
   readonly recommendations: RecommendationState;
   readonly scores: ScoreState;
+  readonly runs: FinishedRun[];
   /** Experiences already learned from, so that those put after the save can be told apart. */
   readonly learned: string[];
 }

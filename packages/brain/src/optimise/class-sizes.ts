@@ -76,7 +76,11 @@ export function fitClassSizes(
   };
 }
 
-function roundingWaste(allocations: readonly Allocation[], sizes: readonly number[]): number {
+/** GiB·h between what runs were given and the smallest size that holds each; those that none holds are left out. */
+export function roundingWaste(
+  allocations: readonly Allocation[],
+  sizes: readonly number[],
+): number {
   const sorted = sizes.toSorted((a, b) => a - b);
   let waste = 0;
   for (const { memoryMib, hours } of allocations) {

@@ -1,5 +1,6 @@
 import type { SizeClass } from "../resources/size-class.ts";
 import type { Arrivals } from "./arrivals.ts";
+import { fitClassSizes, roundingWaste } from "./class-sizes.ts";
 import { forecast } from "./forecast.ts";
 
 /** What a warm or a cold VM costs; all of it measured by whoever runs the brain. */
@@ -24,10 +25,11 @@ export const DEFAULT_COSTS: OperatingCosts = {
 /** Something the operator could change, with what it should gain. */
 export interface Recommendation {
   readonly id: string;
-  readonly kind: "warm-pool" | "idle-reclamation" | "size-class";
+  readonly kind: "warm-pool" | "idle-reclamation" | "size-classes";
+  /** The class it is about; "all" where it is about which classes there are. */
   readonly sizeClass: string;
-  /** VMs to keep warm, seconds to keep an idle one, or MiB of the class. */
-  readonly value: number;
+  /** VMs to keep warm, seconds to keep an idle one, or the MiB of each class. */
+  readonly value: number | readonly number[];
   readonly from: number;
   readonly until: number;
   /** In GiB·s, waiting included at its worth; over the time from `from` to `until`. */
@@ -48,10 +50,19 @@ export interface RecommendationState {
 
 const HOUR_SECONDS = 3600;
 const DAY_HOURS = 24;
+const DAY_SECONDS = DAY_HOURS * HOUR_SECONDS;
 const MOST_SCORED = 200;
+
+/** A run that ended, as far as class sizes care. */
+export interface FinishedRun {
+  readonly memoryMib: number;
+  readonly hours: number;
+  readonly at: number;
+}
 
 interface Situation {
   readonly arrivals: Arrivals;
+  readonly runs: readonly FinishedRun[];
   readonly classes: readonly SizeClass[];
   readonly costs: OperatingCosts;
   readonly now: number;
@@ -71,7 +82,7 @@ export class Recommender {
     this.score(situation);
     const { arrivals, classes, now } = situation;
     const from = Math.ceil(now / HOUR_SECONDS) * HOUR_SECONDS;
-    const made: Recommendation[] = [];
+    const made: Recommendation[] = [...classSizes(situation, from)];
     for (const sizeClass of classes) {
       if (!arrivals.sizeClasses().includes(sizeClass.name)) continue;
       made.push(...warmPool(sizeClass, situation, from), ...idleTime(sizeClass, situation, from));
@@ -201,7 +212,39 @@ function idleTime(sizeClass: SizeClass, situation: Situation, from: number): Rec
   ];
 }
 
-function realised(past: Recommendation, { arrivals, classes, costs }: Situation): number {
+const LEAST_RUNS = 50;
+
+function classSizes({ runs, classes, now }: Situation, from: number): Recommendation[] {
+  const [first] = runs;
+  if (first === undefined || runs.length < LEAST_RUNS) return [];
+  const present = classes.map(({ memoryMib }) => memoryMib);
+  const fitted = fitClassSizes(runs, present, classes.length);
+  const saved = (fitted.presentWaste - fitted.fittedWaste) * HOUR_SECONDS;
+  const seconds = Math.max(HOUR_SECONDS, now - first.at);
+  if (saved <= 0) return [];
+  // Other classes need other templates: what they gain is judged over a day.
+  const day = Math.ceil(from / DAY_SECONDS) * DAY_SECONDS;
+  return [
+    {
+      id: `size-classes/all/${day}`,
+      kind: "size-classes",
+      sizeClass: "all",
+      value: fitted.memoryMib,
+      from: day,
+      until: day + DAY_SECONDS,
+      expectedGain: (saved * DAY_SECONDS) / seconds,
+      reason: `on the last ${runs.length} runs these sizes would have rounded up ${fitted.fittedWaste.toFixed(1)} instead of ${fitted.presentWaste.toFixed(1)} GiB·h`,
+    },
+  ];
+}
+
+function realised(past: Recommendation, { arrivals, classes, costs, runs }: Situation): number {
+  if (typeof past.value !== "number") {
+    const during = runs.filter(({ at }) => at >= past.from && at < past.until);
+    const present = classes.map(({ memoryMib }) => memoryMib);
+    const saved = roundingWaste(during, present) - roundingWaste(during, past.value);
+    return saved * HOUR_SECONDS;
+  }
   const sizeClass = classes.find(({ name }) => name === past.sizeClass);
   if (sizeClass === undefined) return 0;
   const count = arrivals.between(past.sizeClass, past.from, past.until);
