@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import { UserNetwork } from "../../src/index.ts";
 import { turn } from "../../src/testing/driver.ts";
 import { TinyGuest } from "../../src/testing/tiny-guest.ts";
-import { Dice, FUZZ_TIMEOUT, fuzz, randomSockets } from "./harness.ts";
+import { FUZZ_TIMEOUT, fuzz, randomSockets } from "./harness.ts";
+import type { Dice } from "./harness.ts";
 
 /** A TCP segment's body of some connection of a few, in or out of order. */
 function segment(dice: Dice): Uint8Array {
@@ -25,7 +26,7 @@ describe("random frames of a guest", () => {
   it(
     "ARP, DHCP, DNS, UDP, ICMP and TCP, almost right → frames with right checksums or nothing; all can be closed",
     async () => {
-      await fuzz(150, async (dice) => {
+      const rounds = await fuzz(150, async (dice) => {
         const clock = new VirtualClock();
         const network = await UserNetwork.open({
           clock,
@@ -68,6 +69,7 @@ describe("random frames of a guest", () => {
         network.close();
         expect(network.flows).toEqual({ tcp: 0, udp: 0 });
       });
+      expect(rounds).toBeGreaterThanOrEqual(150);
     },
     FUZZ_TIMEOUT,
   );

@@ -1,7 +1,8 @@
 import { VirtualClock } from "@queztl/memory";
-import { describe, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { MockDriver } from "../../src/testing/driver.ts";
-import { DEVICES, Dice, FUZZ_TIMEOUT, expectGuestFaults, fuzz, settle } from "./harness.ts";
+import { DEVICES, FUZZ_TIMEOUT, expectGuestFaults, fuzz, settle } from "./harness.ts";
+import type { Dice } from "./harness.ts";
 
 /** Requests as drivers make them, by device: which queue, and buffers to read and to write. */
 const REQUESTS: Readonly<Record<string, (dice: Dice) => [number, ...(Uint8Array | number)[]]>> = {
@@ -108,7 +109,7 @@ describe("almost valid requests", () => {
   it.each(DEVICES)(
     "%s → answers or guest faults, and it comes to rest",
     async (name, make) => {
-      await fuzz(40, async (dice) => {
+      const rounds = await fuzz(40, async (dice) => {
         const clock = new VirtualClock();
         const device = await make(dice, clock);
         const driver = new MockDriver(device).start({ size: 32 });
@@ -125,6 +126,7 @@ describe("almost valid requests", () => {
         await driver.transport.control.close();
         expectGuestFaults(driver.faults);
       });
+      expect(rounds).toBeGreaterThanOrEqual(40);
     },
     FUZZ_TIMEOUT,
   );

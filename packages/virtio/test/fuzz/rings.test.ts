@@ -1,10 +1,9 @@
 import { GuestMemory, VirtualClock } from "@queztl/memory";
-import { describe, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { MockDriver } from "../../src/testing/driver.ts";
 import type { DriverQueue } from "../../src/testing/driver.ts";
 import {
   DEVICES,
-  Dice,
   FUZZ_TIMEOUT,
   expectGuestFaults,
   expectSame,
@@ -12,6 +11,7 @@ import {
   outsideOf,
   settle,
 } from "./harness.ts";
+import type { Dice } from "./harness.ts";
 
 const RAM = 1024 * 1024;
 
@@ -38,7 +38,7 @@ describe("random rings and registers", () => {
   it.each(DEVICES)(
     "%s → guest faults at most, nothing outside RAM touched",
     async (_, make) => {
-      await fuzz(60, async (dice) => {
+      const rounds = await fuzz(60, async (dice) => {
         const clock = new VirtualClock();
         const device = await make(dice, clock);
         const memory = new GuestMemory({ ramBytes: RAM });
@@ -63,6 +63,7 @@ describe("random rings and registers", () => {
         expectGuestFaults(driver.faults);
         expectSame(before, outsideOf(memory));
       });
+      expect(rounds).toBeGreaterThanOrEqual(60);
     },
     FUZZ_TIMEOUT,
   );
@@ -70,7 +71,7 @@ describe("random rings and registers", () => {
   it(
     "queues placed anywhere → guest faults at most",
     async () => {
-      await fuzz(300, async (dice) => {
+      const rounds = await fuzz(300, async (dice) => {
         const clock = new VirtualClock();
         const [, make] = dice.pick(DEVICES);
         const device = await make(dice, clock);
@@ -95,6 +96,7 @@ describe("random rings and registers", () => {
         expectGuestFaults(driver.faults);
         expectSame(before, outsideOf(memory));
       });
+      expect(rounds).toBeGreaterThanOrEqual(300);
     },
     FUZZ_TIMEOUT,
   );
