@@ -52,7 +52,7 @@ export function recallPeaks(
     if (size === 0 || name === query.family) continue;
     const similarity = Math.min(1, Math.max(0, dot(own, embedding), known.get(name) ?? 0));
     const weight = Math.exp(NAME_SHARPNESS * (similarity - 0.5)) + BASE_WEIGHT;
-    const scale = requestScale(query.requestMib, requestMib);
+    const scale = requestScale(query.requestMib ?? undefined, requestMib);
     const count = Math.min(most, size);
     for (let i = size - count; i < size; i += 1) {
       const ratio = ((inputs[i] as number) + 1) / (query.inputBytes + 1);

@@ -4,8 +4,11 @@ export interface SizeQuery {
   readonly family: string;
   /** Bytes the task will read; 0 where unknown. */
   readonly inputBytes: number;
-  /** What the user asked for, in MiB: the answer while nothing is known, never a limit. */
-  readonly requestMib?: number | undefined;
+  /**
+   * What the user asked for, in MiB: the answer while nothing is known, never a limit. `null` (as JSON
+   * says it) is the same as leaving it out.
+   */
+  readonly requestMib?: number | null | undefined;
   /** Now, in seconds of any one clock. */
   readonly at: number;
   /** Families that are like this one for other reasons than their names, such as their descriptions. */
@@ -30,7 +33,7 @@ export interface RetryQuery extends SizeQuery {
 export interface SizeObservation {
   readonly family: string;
   readonly inputBytes: number;
-  readonly requestMib?: number | undefined;
+  readonly requestMib?: number | null | undefined;
   /** What the attempt was given, in MiB. */
   readonly allocatedMib: number;
   /** The most it used, in MiB. After an OOM the true need is only known to exceed `allocatedMib`. */

@@ -43,6 +43,7 @@ describe("estimate", () => {
     const sizer = createSizer();
     expect(sizer.estimate(query({ requestMib: 1000 })).memoryMib).toBe(1008);
     expect(sizer.estimate(query({ family: "other" })).memoryMib).toBe(4096);
+    expect(sizer.estimate(query({ family: "third", requestMib: null })).memoryMib).toBe(4096);
     expect(sizer.estimate(query()).evidence.basis).toBe("request");
   });
 

@@ -286,7 +286,7 @@ class ExpertSizer implements Sizer {
         ? recallReasons(recalled, memoryMib, aboveMib)
         : [
             "nothing like it has finished yet",
-            query.requestMib === undefined
+            (query.requestMib ?? undefined) === undefined
               ? `${memoryText(request)} is the default for a first task`
               : "the first task gets what its user asked for",
           ],
@@ -337,11 +337,15 @@ class ExpertSizer implements Sizer {
     bank.learn(sample, observation.allocatedMib);
   }
 
-  #family(name: string, requestMib: number | undefined): KnownFamily {
+  #family(name: string, requestMib: number | null | undefined): KnownFamily {
     const known = this.#families.get(name);
     if (known !== undefined) return known;
     if (this.#families.size >= this.#settings.mostFamilies) this.#forgetFamily();
-    const family = knownFamily(name, requestMib, new ExpertBank(this.#settings, this.#pool));
+    const family = knownFamily(
+      name,
+      requestMib ?? undefined,
+      new ExpertBank(this.#settings, this.#pool),
+    );
     this.#families.set(name, family);
     return family;
   }
@@ -395,7 +399,8 @@ function checkQuery(query: SizeQuery): void {
   checkName("family", query.family);
   checkNumber("inputBytes", query.inputBytes, { min: 0 });
   checkNumber("at", query.at);
-  if (query.requestMib !== undefined) checkNumber("requestMib", query.requestMib, { above: 0 });
+  if (query.requestMib !== undefined && query.requestMib !== null)
+    checkNumber("requestMib", query.requestMib, { above: 0 });
   for (const { family, similarity } of query.alike ?? []) {
     checkName("alike.family", family);
     checkNumber("alike.similarity", similarity, { min: 0, max: 1 });
