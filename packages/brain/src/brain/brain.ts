@@ -385,7 +385,7 @@ class LearningBrain implements Brain {
         domain: analysis.domain,
         domainConfidence: analysis.confidence,
         inputBytes: analysis.inputBytes,
-        requestMib: query.requestMib,
+        requestMib: query.requestMib ?? undefined,
         features: analysis.features,
         embedding: [...analysis.embedding],
         reasons: analysis.reasons.slice(0, 5),
