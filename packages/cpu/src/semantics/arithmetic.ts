@@ -2,7 +2,20 @@ import { i32, i64, select } from "../wasm/index.ts";
 import type { I32, Int } from "../wasm/index.ts";
 import type { Description, Descriptions, InstructionContext, Width } from "./context.ts";
 import { carryFlag, setAddFlags, setIncFlags, setLogicFlags, setSubFlags } from "./flags.ts";
-import { add, and, choose, constant, eq, not, or, sub, toI32, toI64, xor } from "./integer-ops.ts";
+import {
+  add,
+  and,
+  choose,
+  constant,
+  eq,
+  not,
+  or,
+  sub,
+  swapBytes,
+  toI32,
+  toI64,
+  xor,
+} from "./integer-ops.ts";
 
 /** The width of an integer operand. */
 export function widthOf(s: InstructionContext, operand: number): Width {
@@ -189,19 +202,7 @@ export const arithmetic: Descriptions = {
       const width = widthOf(s, 0);
       // A 16-bit BSWAP is undefined; processors clear the word.
       if (width === 16) s.set(0, i32.const(0));
-      else if (width === 32) s.set(0, swap32(s.f.let(toI32(s.get(0)))));
-      else {
-        const value = s.f.let(toI64(s.get(0)));
-        const low = s.f.let(i32.wrap_i64(value));
-        const high = s.f.let(i32.wrap_i64(i64.shr_u(value, i64.const(32))));
-        s.set(
-          0,
-          i64.or(
-            i64.shl(i64.extend_i32_u(swap32(low)), i64.const(32)),
-            i64.extend_i32_u(swap32(high)),
-          ),
-        );
-      }
+      else if (width !== 8) s.set(0, swapBytes(s.f, width, s.get(0)));
     },
   },
   salc: {
@@ -209,9 +210,3 @@ export const arithmetic: Descriptions = {
     describe: (s) => s.setRegister(0, 8, select(carryFlag(s), i32.const(0xff), i32.const(0))),
   },
 };
-
-function swap32(value: ReturnType<typeof toI32>): ReturnType<typeof toI32> {
-  const even = i32.and(i32.rotl(value, i32.const(8)), i32.const(0x00ff00ff));
-  const odd = i32.and(i32.rotr(value, i32.const(8)), i32.const(0xff00ff00 | 0));
-  return i32.or(even, odd);
-}

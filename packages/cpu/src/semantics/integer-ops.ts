@@ -1,5 +1,5 @@
 import { i32, i64, select } from "../wasm/index.ts";
-import type { I32, I64, Int } from "../wasm/index.ts";
+import type { FunctionBuilder, I32, I64, Int } from "../wasm/index.ts";
 import type { Width } from "./context.ts";
 
 /** Operations that choose the WebAssembly instruction by the type of their operands. */
@@ -82,4 +82,21 @@ export function signExtend64(width: Width, a: Int): I64 {
   if (width === 64) return toI64(a);
   const value = signExtend(width, a);
   return value.type === "i64" ? value : i64.extend_i32_s(value);
+}
+
+/** The bytes in reverse order. */
+export function swapBytes(f: FunctionBuilder, width: 16 | 32 | 64, a: Int): Int {
+  if (width === 64) {
+    const value = f.let(toI64(a));
+    const low = toI64(swapBytes(f, 32, i32.wrap_i64(value)));
+    const high = swapBytes(f, 32, i32.wrap_i64(i64.shr_u(value, i64.const(32))));
+    return i64.or(i64.shl(low, i64.const(32)), toI64(high));
+  }
+  const value = f.let(toI32(a));
+  if (width === 16) {
+    return zeroExtend(16, i32.or(i32.shl(value, i32.const(8)), i32.shr_u(value, i32.const(8))));
+  }
+  const even = i32.and(i32.rotl(value, i32.const(8)), i32.const(0x00ff00ff));
+  const odd = i32.and(i32.rotr(value, i32.const(8)), i32.const(0xff00ff00 | 0));
+  return i32.or(even, odd);
 }

@@ -2,7 +2,7 @@ import { i32, i64 } from "../wasm/index.ts";
 import { widthOf } from "./arithmetic.ts";
 import type { Description, Descriptions } from "./context.ts";
 import { conditionHolds } from "./flags.ts";
-import { add, choose, signExtend, toI32, toI64 } from "./integer-ops.ts";
+import { add, choose, signExtend, swapBytes, toI32, toI64 } from "./integer-ops.ts";
 
 const nothing: Description = { describe: () => undefined };
 
@@ -70,7 +70,10 @@ export const move: Descriptions = {
   },
   movbe: {
     group: "rare",
-    describe: (s) => s.help(),
+    describe(s) {
+      const width = widthOf(s, 0);
+      if (width !== 8) s.set(0, swapBytes(s.f, width, s.get(1)));
+    },
   },
   nop: nothing,
   endbr64: nothing,

@@ -117,6 +117,7 @@ function encodeInstance({ entry, form, operandSize }: Variant, random: Random): 
 
 /** 128 bits of one of the kinds of content that instructions look at. */
 function fillVector(view: DataView, at: number, kind: number, random: Random): void {
+  const least = random.below(2) === 0 ? 0 : -1000000;
   for (let i = 0; i < 4; i++) {
     const place = at + 4 * i;
     switch (kind) {
@@ -152,17 +153,28 @@ function fillVector(view: DataView, at: number, kind: number, random: Random): v
         if ((i & 1) === 0) view.setBigUint64(place, integerOperand(random), true);
         break;
       // Numbers without surprises: what the fast paths are for.
-      case 7:
-        view.setFloat32(
-          place,
-          (random.below(2000001) - 1000000) / random.pick([1, 2, 8, 3, 1000]),
-          true,
-        );
+      case 7: {
+        const value = (least + random.below(1000001)) / random.pick([1, 2, 8, 3, 1000]);
+        view.setFloat32(place, value, true);
         break;
+      }
       case 8:
         if ((i & 1) === 0) {
-          const value = (random.word() - 2 ** 31) / random.pick([1, 4, 65536, 3, 1e9]);
+          const value = (least * 1000 + random.word()) / random.pick([1, 4, 65536, 3, 1e9]);
           view.setFloat64(place, value, true);
+        }
+        break;
+      // Doubles about the limits of narrower formats.
+      case 9:
+        if ((i & 1) === 0) {
+          const exponent =
+            1023 + random.pick([-150, -149, -127, -126, -125, 127, 128, 30, 31, 62, 63]);
+          const fraction = BigInt.asUintN(
+            52,
+            random.pick([0n, -1n, -1n << 28n, -1n << 29n, random.long()]),
+          );
+          const sign = BigInt(random.below(2)) << 63n;
+          view.setBigUint64(place, sign | (BigInt(exponent) << 52n) | fraction, true);
         }
         break;
       default:
@@ -171,10 +183,37 @@ function fillVector(view: DataView, at: number, kind: number, random: Random): v
   }
 }
 
-const KINDS = 10;
+const KINDS = 11;
 
-/** Makes one vector close to another, element by element, so that sums cancel and comparisons tie. */
+/** An operand with which products or quotients of `value` come to the edges of a format's exponents. */
+function complement(value: bigint, width: 32 | 64, random: Random): bigint {
+  const bits = width === 32 ? 23 : 52;
+  const [bias, most] = width === 32 ? [127, 254] : [1023, 2046];
+  const exponent = Number(value >> BigInt(bits)) & (2 * bias + 1);
+  const target = random.pick([0, 0, 1, -1, 2, -bits, most, most + 1]);
+  const wanted = random.below(2) === 0 ? bias + target - exponent : exponent + bias - target;
+  const kept = BigInt(Math.min(most, Math.max(1, wanted))) << BigInt(bits);
+  return kept | BigInt.asUintN(bits, random.pick([0n, 0n, -1n, 1n, random.long()]));
+}
+
+/**
+ * Makes one vector close to another, element by element, so that sums cancel and comparisons tie, or such that
+ * products and quotients overflow and underflow narrowly.
+ */
 function near(view: DataView, from: number, to: number, kind: number, random: Random): void {
+  if (random.below(4) === 0) {
+    const double = kind === 1 || kind === 8;
+    for (let i = 0; i < 16; i += double ? 8 : 4) {
+      if (double) {
+        const value = view.getBigUint64(from + i, true);
+        view.setBigUint64(to + i, complement(value, 64, random), true);
+      } else {
+        const value = BigInt(view.getUint32(from + i, true));
+        view.setUint32(to + i, Number(complement(value, 32, random)), true);
+      }
+    }
+    return;
+  }
   for (let i = 0; i < 16; i += 8) {
     if (kind === 1 || kind === 8) {
       view.setBigUint64(to + i, f64Near(random, view.getBigUint64(from + i, true)), true);
@@ -196,8 +235,10 @@ function mxcsr(random: Random): number {
 /** The kind of content that most suits an instruction. */
 function preferredKinds({ mnemonic }: OpcodeEntry): readonly number[] {
   if (/^pcmp.str/.test(mnemonic)) return [5, 5, 5, 2, 3];
-  if (/(ps|ss|ps2\w+|ss2\w+|sldup|shdup)$/.test(mnemonic)) return [0, 0, 7];
-  if (/(pd|sd|pd2\w+|sd2\w+|ddup)$/.test(mnemonic)) return [1, 1, 8];
+  if (/(pd|sd)2|ddup$/.test(mnemonic)) return [1, 8, 8, 9];
+  if (/(ps|ss)2|s[lh]dup$/.test(mnemonic)) return [0, 7, 7];
+  if (/(pd|sd)$/.test(mnemonic)) return [1, 8, 8];
+  if (/(ps|ss)$/.test(mnemonic)) return [0, 7, 7];
   return [2, 3, 4, 6];
 }
 
@@ -253,7 +294,8 @@ export function writeInstance(variant: Variant, bytes: Uint8Array, random: Rando
   view.setUint32(Field.Vectors + Fxsave.Mxcsr, mxcsr(random), true);
   if (instance.memory !== undefined) {
     const { base, disp } = instance.memory;
-    const offset = random.below(8) === 0 ? random.below(49) : 16 * random.below(4);
+    const anywhere = random.below(8) === 0 && entry.mnemonic !== "ldmxcsr";
+    const offset = anywhere ? random.below(49) : 16 * random.below(4);
     view.setBigUint64(
       Field.Registers + 8 * base,
       BigInt.asUintN(64, BigInt(WINDOW + offset - disp)),
