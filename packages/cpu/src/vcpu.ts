@@ -263,6 +263,10 @@ export class Vcpu extends Core {
       op.record = this.#guard(() => this.#straddle(low, high), 0);
     }
     if (op.record === 0 || op.entryId >= OPCODES.length) return;
+    // The record that computes an address may lack the segment; the instruction's own follows it.
+    const { entryId, inPage } = op;
+    op.record += Record.Length;
+    if (op.entryId !== entryId || op.inPage !== inPage) op.record -= Record.Length;
     if (isStackAccess(this, op, address)) this.setU32(State.FaultVector, Vector.StackFault);
   }
 

@@ -33,6 +33,8 @@ function compareExchangeWide(cpu: Core, op: MicroOp): void {
   const bytes = wide ? 8 : 4;
   const { address } = op;
   if (wide && (address & 15n) !== 0n) raise(Vector.GeneralProtection, 0);
+  const [lowHalf, highHalf] = [Number(address & 0xffffffffn) | 0, Number(address >> 32n) | 0];
+  linear.checkAddress(lowHalf, highHalf, bytes * 2);
   linear.checkAligned(address, bytes * 2);
   linear.checkWritable(address, bytes * 2);
   const bits = bytes * 8;

@@ -1,5 +1,6 @@
 import { describe, differences } from "./compare.ts";
 import { EmulatedHost } from "./emulated.ts";
+import { digest, formName } from "./forms.ts";
 import type { Form } from "./forms.ts";
 import { generate } from "./generate.ts";
 import { askHost } from "./host.ts";
@@ -19,7 +20,17 @@ export interface Campaign {
 /** Gives the x87 and SSE state of an instance. */
 export type VectorSource = (chooser: Chooser) => VectorState;
 
-/** The same seed gives the same instances, whatever their number. */
+const seeds = new WeakMap<Form, number>();
+
+function seedOf(form: Form): number {
+  const known = seeds.get(form);
+  if (known !== undefined) return known;
+  const seed = digest(new TextEncoder().encode(formName(form)));
+  seeds.set(form, seed);
+  return seed;
+}
+
+/** The same seed gives the same instances of a form, whatever their number and the other forms. */
 export function instancesOf(
   forms: readonly Form[],
   seed: number,
@@ -30,7 +41,9 @@ export function instancesOf(
   return Array.from({ length: count }, (_, i) => {
     const index = start + i;
     const form = forms[index % forms.length] as Form;
-    const chooser = new Chooser((Math.imul(seed, 0x9e3779b1) + index) >>> 0);
+    const round = Math.floor(index / forms.length);
+    const salt = Math.imul(seed, 0x9e3779b1) ^ Math.imul(round, 0x85ebca6b);
+    const chooser = new Chooser((seedOf(form) ^ salt) >>> 0);
     const state = vectors === undefined ? undefined : () => vectors(chooser);
     return { form, instance: generate(form, chooser, state) };
   });

@@ -1,3 +1,4 @@
+import { formName } from "./forms.ts";
 import type { Form } from "./forms.ts";
 import { KILLED, TIMEOUT } from "./layout.ts";
 import type { Instance, Outcome, VectorState } from "./layout.ts";
@@ -86,7 +87,7 @@ function vectorDifferences(host: VectorState, emulated: VectorState): string[] {
 export function describe(form: Form, instance: Instance): string {
   const registers = instance.registers.map(hex).join(" ");
   return [
-    `${form.entry.text} [${form.mode}-bit, operands ${form.operandSize}, addresses ${form.addressSize}, ${form.form}]`,
+    formName(form),
     `  code ${Buffer.from(instance.code).toString("hex")} at +${hex(instance.entry)}, rflags ${hex(instance.rflags)}`,
     `  registers ${registers}, fs ${hex(instance.fsBase)}, gs ${hex(instance.gsBase)}`,
     `  operand ${Buffer.from(instance.operand).toString("hex")} at ${hex(instance.operandAddress)}`,

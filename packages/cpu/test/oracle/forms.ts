@@ -14,6 +14,18 @@ export interface Form {
   readonly form: "reg" | "mem" | "none";
 }
 
+/** A form's name: the same as long as its row of the opcode table is. */
+export function formName({ entry, mode, operandSize, addressSize, form }: Form): string {
+  return `${entry.text} [${mode}-bit, operands ${operandSize}, addresses ${addressSize}, ${form}]`;
+}
+
+/** FNV-1a, 32 bits. */
+export function digest(bytes: Uint8Array, start = 0x811c9dc5): number {
+  let hash = start;
+  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash >>> 0;
+}
+
 /** Instructions whose outcome is not the processor's alone, with the reason. */
 export const NOT_COMPARED: Readonly<Record<string, string>> = {
   cpuid: "differs from processor to processor",

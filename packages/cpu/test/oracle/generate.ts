@@ -139,12 +139,19 @@ class Draft {
       for (let i = 0; i < 16; i++) this.registers[i] = this.low32(i);
     }
     this.target = targetAddress(chooser, this.long && form.addressSize === 64);
+    if (takesSelector(form.entry)) {
+      this.registers[RSP] = STACK + 4096n;
+      // Where no selector of our choice could be put, the host's own descriptors would count.
+      const far = DATA + BigInt(DATA_BYTES);
+      this.target = (chooser.oneIn(6) ? far : DATA) + BigInt(chooser.below(8192));
+    }
     this.operandAddress = this.target;
     if (chooser.oneIn(6)) this.segment = chooser.below(6);
     if (form.addressSize === 16 && chooser.oneIn(2)) this.segment = 4 + chooser.below(2);
-    if (chooser.oneIn(2)) this.fsBase = chooser.pick([DATA, 0x1000n, 0x7fff_ffff_0000n]);
     // AMD processors refuse an offset that is not canonical even where the base makes the address canonical.
-    if (chooser.oneIn(2)) this.gsBase = chooser.pick([DATA + 64n, STACK, 0x7fff_0000_0000n]);
+    const based = this.target < 1n << 32n;
+    if (based && chooser.oneIn(2)) this.fsBase = chooser.pick([DATA, 0x1000n]);
+    if (based && chooser.oneIn(2)) this.gsBase = chooser.pick([DATA + 64n, STACK]);
     if (!this.long) {
       this.fsBase &= 0xffffffffn;
       this.gsBase &= 0xffffffffn;
@@ -177,7 +184,9 @@ class Draft {
   /** Chooses ModRM memory operand and registers so that it points at the target. */
   memory(): MemoryOperand {
     const { chooser, form } = this;
-    const shape = randomMemory(chooser.next, form.addressSize, form.mode);
+    const random = randomMemory(chooser.next, form.addressSize, form.mode);
+    const plain = PLAIN_STACK.test(form.entry.mnemonic);
+    const shape = plain && random.base === RSP ? { ...random, base: RBX } : random;
     if (form.addressSize === 16) {
       this.aimSegment(shape);
       return shape;
@@ -206,8 +215,8 @@ class Draft {
     const part = (register: number): bigint =>
       register < 0 ? 0n : (this.registers[register] as bigint);
     let offset = (part(shape.base) + part(shape.index) + BigInt(shape.disp)) & 0xffffn;
-    if (offset > 0xffc0n && this.form.entry.operands.some(({ width }) => width === "p")) {
-      // Whether the selector of a far pointer wraps at 64 KiB is the processor's choice.
+    if (offset > 0xffc0n && this.form.entry.operands.some(({ width }) => /[ap]/.test(width))) {
+      // Whether the second half of a far pointer or of bounds wraps at 64 KiB is the processor's choice.
       for (const register of [shape.base, shape.index]) {
         if (register >= 0) this.registers[register] = 0x1000n;
       }
@@ -259,7 +268,7 @@ function chooseImplicit(draft: Draft, entry: OpcodeEntry): void {
   }
   if (takesSelector(entry)) {
     for (let i = 0; i < 16; i++) {
-      if (i === RSP || chooser.oneIn(4)) continue;
+      if (i === RSP) continue;
       registers[i] = ((registers[i] as bigint) & ~0xffffn) | BigInt(chooser.pick(SELECTORS));
     }
   }
@@ -280,6 +289,8 @@ function takesSelector(entry: OpcodeEntry): boolean {
 function chooseOperand(draft: Draft, entry: OpcodeEntry): void {
   const { chooser, registers, form, long } = draft;
   const { mnemonic } = entry;
+  // ARPL and POP read before they find that the code segment cannot be written, or do not get so far.
+  if (/^(arpl|pop)$/.test(mnemonic) && draft.segment === 1) draft.segment = undefined;
   const bytes = form.operandSize / 8;
   const selector = (): number => chooser.pick(SELECTORS);
   const far = entry.operands.some(({ width }) => width === "p");
@@ -287,6 +298,9 @@ function chooseOperand(draft: Draft, entry: OpcodeEntry): void {
   if (popped) {
     draft.operandAddress = registers[RSP] as bigint;
     const flags = chooser.next() & 0x247fd5;
+    const target = branchTarget(chooser);
+    // Whether a bad address or a bad stack segment counts first is the processor's choice.
+    const sane = target < 1n << 30n;
     const frame: readonly (readonly [bigint | number, number])[] =
       mnemonic === "pop" && entry.operands[0]?.kind === "fixed-segment"
         ? [[selector(), bytes]]
@@ -294,18 +308,16 @@ function chooseOperand(draft: Draft, entry: OpcodeEntry): void {
           ? [[chooser.next() & (chooser.oneIn(2) ? 0xffffffff : 0x247ed5), bytes]]
           : /^(ret|retf|iret)$/.test(mnemonic)
             ? [
-                [branchTarget(chooser), bytes],
+                [target, bytes],
                 [selector(), bytes],
                 [mnemonic === "iret" ? flags : stackAddress(chooser, long), bytes],
                 [mnemonic === "iret" ? stackAddress(chooser, long) : selector(), bytes],
-                [chooser.oneIn(3) ? selector() : 0x2b, bytes],
+                [sane && chooser.oneIn(2) ? selector() : 0x2b, bytes],
               ]
             : [];
     draft.operand = little(...frame);
     return;
   }
-  // ARPL writes only if it must, and reads first: a read-only segment is met at different times.
-  if (mnemonic === "arpl" && draft.segment === 1) draft.segment = undefined;
   if (far) {
     draft.operand = little([branchTarget(chooser), bytes], [selector(), 2]);
     return;
@@ -314,7 +326,7 @@ function chooseOperand(draft: Draft, entry: OpcodeEntry): void {
     draft.operand = little([branchTarget(chooser), 8]);
     return;
   }
-  if (takesSelector(entry) && chooser.oneIn(2)) {
+  if (takesSelector(entry)) {
     draft.operand = little([selector(), 2]);
     return;
   }
@@ -345,7 +357,7 @@ function chooseImmediate(draft: Draft, entry: OpcodeEntry): bigint | undefined {
   if (entry.mnemonic === "enter") return BigInt(chooser.pick([0, 8, 64, chooser.below(65536)]));
   if (entry.mnemonic === "ret" || entry.mnemonic === "retf") {
     const far = entry.mnemonic === "retf";
-    return BigInt(chooser.pick([0, 8, 1, far ? 24 : chooser.below(65536)]));
+    return BigInt(chooser.pick([0, 8, far ? 16 : 1, far ? 24 : chooser.below(65536)]));
   }
   if (entry.operands.some(({ kind }) => kind === "far-pointer")) {
     return branchTarget(chooser) & 0xffffffffn;

@@ -1,0 +1,33 @@
+import { describe, expect, test } from "vitest";
+import { compareAll, compareWithHost, newCampaign } from "./campaign.ts";
+import type { Campaign } from "./campaign.ts";
+import { EmulatedHost } from "./emulated.ts";
+import { formsOf, usesVectors } from "./forms.ts";
+import { harness } from "./host.ts";
+import { readRecording } from "./recorded.ts";
+import { memoryImage } from "./values.ts";
+
+/** The differences in words: an empty text is what is wanted. */
+const reports = ({ different }: Campaign): string =>
+  [...different.values()].flatMap((found) => found.reports.slice(0, 2)).join("\n");
+
+describe("integer instructions against a processor", () => {
+  test("recorded outcomes of every form → the same registers, flags, memory and faults", () => {
+    const { list, outcomes, missing, stale } = readRecording();
+    const campaign = newCampaign();
+    compareAll(campaign, new EmulatedHost(memoryImage()), list, outcomes);
+    expect(reports(campaign)).toBe("");
+    expect({ missing, stale }).toEqual({ missing: [], stale: [] });
+    expect(campaign.completed).toBeGreaterThan(campaign.instances / 2);
+  }, 60_000);
+
+  test.runIf(harness !== undefined)(
+    "other random instances on this host → no difference",
+    () => {
+      const forms = formsOf((entry) => !usesVectors(entry));
+      const campaign = compareWithHost(forms, 3, 20_000);
+      expect(reports(campaign)).toBe("");
+    },
+    60_000,
+  );
+});
