@@ -35,14 +35,6 @@ export const virtioErrors = {
     status: "unavailable",
     message: "{what} is closed: open it again before using it",
   },
-  QZ_VIRTIO_DISK_RANGE: {
-    status: "invalid",
-    message: "{length} bytes at {offset} are outside the disk of {capacity} bytes",
-  },
-  QZ_VIRTIO_DISK_READ_ONLY: {
-    status: "forbidden",
-    message: "{what} is open for reading only: open it for writing to change it",
-  },
   QZ_VIRTIO_DISK_IO: {
     status: "unavailable",
     message: "{what}: the host could not {operation}: see the cause",
