@@ -34,7 +34,7 @@ export const hypervisorErrors = {
   },
   QZ_HYPERVISOR_USAGE: {
     status: "invalid",
-    message: "{problem}; see queztl-vm {command} --help",
+    message: "{problem}; see queztl-vm run --help",
   },
 } as const satisfies ErrorCatalogue;
 

@@ -1,0 +1,59 @@
+/** `queztl-vm --help`. */
+export const GENERAL_HELP = `queztl-vm: runs a virtual PC in a terminal
+
+Usage:
+  queztl-vm run --kernel FILE [options]   boot a kernel
+  queztl-vm run --help                    all options, with examples
+  queztl-vm --version
+`;
+
+/** `queztl-vm run --help`. */
+export const RUN_HELP = `Boots a kernel in a virtual PC. The guest's first serial port is this terminal.
+
+Usage: queztl-vm run --kernel FILE [options]
+
+What to boot:
+  --kernel FILE        a bzImage (unpacked on the host), an ELF kernel (PVH or Linux), or a
+                       multiboot 1 kernel, for x86-64
+  --initrd FILE        the initial RAM disk; several times for the modules of a multiboot kernel
+  --append STRING      the kernel's command line; default: console=ttyS0
+
+The machine:
+  --memory MIB         RAM in MiB, 1 to 3072; default 512
+  --cpus N             processors, 1 to 64; default 1
+  --disk FILE[,format=raw][,readonly]
+                       a virtio disk (vda, vdb, ... in this order); the file is always taken as raw
+  --net none|user[,hostfwd=tcp:HOSTPORT:GUESTPORT]...
+                       a virtio network card on a network of its own: DHCP, DNS, and TCP and UDP to
+                       public addresses; hostfwd leads a port of 127.0.0.1 to the guest; default none
+  --debug-exit         add a port at 0xf4 whose written value ends the run with (value << 1) | 1
+  --engine emulator|kvm|auto
+                       what runs the guest's code; default auto
+
+The run:
+  --serial stdio|FILE|none
+                       where the serial port leads; default stdio
+  --seed N             a run that repeats: time passes by executed instructions
+  --timeout SECONDS    end the run after that time
+  --stats FILE.json    write instructions, exits by cause and times when the run ends
+
+Keys, when standard input is a terminal:
+  Ctrl-A x             end the run
+  Ctrl-A h             show these keys
+  Ctrl-A Ctrl-A        send Ctrl-A to the guest (Ctrl-A a does the same)
+
+Exit status:
+  0    the guest turned itself off, or Ctrl-A x
+  1    the run could not be finished: the monitor failed
+  2    the arguments or files do not do; nothing was started
+  3    triple fault
+  124  timeout
+  130, 143   interrupted (SIGINT), terminated (SIGTERM)
+  (value << 1) | 1     the guest wrote value to the debug-exit port
+
+Examples:
+  queztl-vm run --kernel vmlinuz --initrd initrd.img
+  queztl-vm run --kernel vmlinux --initrd initramfs.cpio --cpus 2 --memory 1024 \\
+    --disk root.img --net user,hostfwd=tcp:2222:22 --append "console=ttyS0 root=/dev/vda"
+  queztl-vm run --kernel test.elf --debug-exit --serial none --timeout 10; echo $?
+`;

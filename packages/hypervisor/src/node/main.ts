@@ -1,0 +1,62 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { isQueztlError } from "@queztl/errors";
+import { parseCommandLine } from "./command-line.ts";
+import { GENERAL_HELP, RUN_HELP } from "./help.ts";
+import { ExitStatus, runCommand } from "./run-command.ts";
+import type { RunHost } from "./run-command.ts";
+
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+
+const host: RunHost = {
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  onSignal(listener) {
+    for (const signal of SIGNALS) process.on(signal, listener);
+    return () => {
+      for (const signal of SIGNALS) process.off(signal, listener);
+    };
+  },
+};
+
+async function main(args: readonly string[]): Promise<number> {
+  const line = parseCommandLine(args);
+  switch (line.command) {
+    case "help":
+      process.stdout.write(line.of === "run" ? RUN_HELP : GENERAL_HELP);
+      return 0;
+    case "version":
+      process.stdout.write(`${version()}\n`);
+      return 0;
+    case "run":
+      return runCommand(line.run, host);
+  }
+}
+
+function version(): string {
+  const url = new URL("../../package.json", import.meta.url);
+  return (JSON.parse(readFileSync(url, "utf8")) as { version: string }).version;
+}
+
+/** An error and what caused it, each a line, for people. */
+function describe(error: unknown): string {
+  const lines: string[] = [];
+  for (let at = error; at !== undefined && lines.length < 8;) {
+    if (!(at instanceof Error)) {
+      lines.push(String(at));
+      break;
+    }
+    lines.push(isQueztlError(at) ? `${at.message} (${at.code})` : at.message);
+    at = at.cause;
+  }
+  return `queztl-vm: ${lines.join("\n  because: ")}\n`;
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(describe(error));
+  // Everything coded is found before the guest starts, but for the statistics file.
+  process.exitCode = isQueztlError(error) ? ExitStatus.Usage : ExitStatus.Failed;
+}

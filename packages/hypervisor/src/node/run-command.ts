@@ -1,0 +1,167 @@
+import { createWriteStream } from "node:fs";
+import { open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
+import type { Writable } from "node:stream";
+import { emulatorEngine } from "../emulator-engine.ts";
+import type { Engine } from "../engine.ts";
+import { hypervisorError } from "../errors.ts";
+import { Machine } from "../machine.ts";
+import type { MachineEnd } from "../machine-end.ts";
+import type { RunArguments } from "./command-line.ts";
+import { disk, network, readKernelFiles } from "./host-files.ts";
+import { OutputBuffer } from "./output-buffer.ts";
+import { KEYS_HELP, connectInput } from "./terminal.ts";
+
+/** The exit statuses that are not the debug-exit port's. */
+export const ExitStatus = {
+  PowerOff: 0,
+  Failed: 1,
+  Usage: 2,
+  TripleFault: 3,
+  Timeout: 124,
+  Interrupted: 130,
+  Terminated: 143,
+} as const;
+
+/** The process around a run; tests have one of their own. */
+export interface RunHost {
+  readonly stdin: NodeJS.ReadStream;
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+  /** Calls the listener at SIGINT and SIGTERM; the function it returns ends that. */
+  readonly onSignal: (listener: (signal: "SIGINT" | "SIGTERM") => void) => () => void;
+}
+
+/**
+ * Runs a machine until it ends. @returns the exit status.
+ * @throws coded errors for arguments and files that do not do, before anything is started.
+ */
+export async function runCommand(run: RunArguments, host: RunHost): Promise<number> {
+  const startedMs = performance.now();
+  const cpuBefore = process.cpuUsage();
+  const append = run.append ?? "console=ttyS0";
+  const engine = chooseEngine(run.engine);
+  const kernel = await readKernelFiles(run.kernel, run.initrds, append);
+  await using statsFile =
+    run.statsFile === undefined ? undefined : await openStatistics(run.statsFile);
+  const stream = await serialStream(run.serial, host.stdout);
+  const output = stream && new OutputBuffer(stream, () => machine.serial.resumeOutput());
+  await using machine = await Machine.create({
+    ...kernel,
+    engine,
+    memoryMib: run.memoryMib,
+    cpus: run.cpus,
+    debugExit: run.debugExit,
+    ...(run.seed === undefined ? {} : { seed: run.seed }),
+    ...(output && { onSerial: (bytes: Uint8Array) => output.write(bytes) }),
+    devices: [...run.disks.map(disk), ...(run.network ? [network(run.network)] : [])],
+    events: {
+      onDeviceFault: (device, error) =>
+        host.stderr.write(`queztl-vm: the guest's ${device} device stopped: ${error.message}\n`),
+    },
+  });
+
+  // Who ended the run from outside decides the status.
+  let outside: number | undefined;
+  const leave = (status: number): void => {
+    outside ??= status;
+    void machine.stop();
+  };
+  stream?.on("error", () => leave(ExitStatus.Failed));
+  const timer =
+    run.timeoutSeconds === undefined
+      ? undefined
+      : setTimeout(() => leave(ExitStatus.Timeout), run.timeoutSeconds * 1000);
+  const stopSignals = host.onSignal((signal) =>
+    leave(signal === "SIGINT" ? ExitStatus.Interrupted : ExitStatus.Terminated),
+  );
+  const disconnect =
+    run.serial === "stdio"
+      ? connectInput(host.stdin, {
+          send: (bytes) => machine.serial.send(bytes),
+          leave: () => leave(ExitStatus.PowerOff),
+          help: () => host.stdout.write(KEYS_HELP),
+        })
+      : undefined;
+  let end: MachineEnd;
+  try {
+    end = await machine.run();
+  } finally {
+    clearTimeout(timer);
+    stopSignals();
+    disconnect?.();
+    await output?.end();
+  }
+  if (end.reason === "failure") host.stderr.write(`queztl-vm: ${end.error.message}\n`);
+  if (end.reason === "triple-fault") host.stderr.write("queztl-vm: triple fault\n");
+  if (statsFile !== undefined) {
+    const statistics = {
+      end: end.reason,
+      ...machine.statistics,
+      wallSeconds: (performance.now() - startedMs) / 1000,
+      cpuSeconds: secondsOf(process.cpuUsage(cpuBefore)),
+    };
+    await statsFile.writeFile(`${JSON.stringify(statistics, undefined, 2)}\n`);
+  }
+  return outside ?? statusOf(end);
+}
+
+function statusOf(end: MachineEnd): number {
+  switch (end.reason) {
+    case "debug-exit":
+      return end.status;
+    case "triple-fault":
+      return ExitStatus.TripleFault;
+    case "failure":
+      return ExitStatus.Failed;
+    default:
+      return ExitStatus.PowerOff;
+  }
+}
+
+function chooseEngine(engine: RunArguments["engine"]): Engine {
+  if (engine !== "kvm") return emulatorEngine;
+  throw hypervisorError("QZ_HYPERVISOR_UNSUPPORTED", {
+    what: "the engine kvm",
+    instead: "give --engine emulator or auto",
+  });
+}
+
+/** Where serial output goes, opened; undefined for nowhere. */
+async function serialStream(
+  serial: RunArguments["serial"],
+  stdout: Writable,
+): Promise<Writable | undefined> {
+  if (serial === "none") return undefined;
+  if (serial === "stdio") return stdout;
+  const stream = createWriteStream(serial.file);
+  await new Promise<void>((resolve, reject) => {
+    stream.once("open", () => resolve());
+    stream.once("error", (cause) =>
+      reject(unwritable("the serial port's file", serial.file, cause)),
+    );
+  });
+  return stream;
+}
+
+/** Opened before the run, so that a path that does not do is found at once. */
+async function openStatistics(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, "w");
+  } catch (cause) {
+    throw unwritable("the statistics file", path, cause);
+  }
+}
+
+function unwritable(what: string, path: string, cause: unknown): Error {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return hypervisorError("QZ_HYPERVISOR_OPTIONS", {
+    option: what,
+    value: path,
+    expected: `it cannot be written (${reason})`,
+  });
+}
+
+function secondsOf({ user, system }: NodeJS.CpuUsage): number {
+  return (user + system) / 1e6;
+}
