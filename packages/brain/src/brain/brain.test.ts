@@ -1,7 +1,9 @@
 import { isQueztlError } from "@queztl/errors";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { type Brain, createBrain, openBrain } from "./brain.ts";
+import type { Brain } from "./brain.ts";
+import { createBrain, openBrain } from "./create-brain.ts";
 import type { Decision } from "./decision.ts";
 import type { Outcome } from "./experience.ts";
 import type { BrainOptions } from "./options.ts";
@@ -49,6 +51,15 @@ function codeOf(run: () => unknown): string {
     return isQueztlError(error) ? error.code : String(error);
   }
   return "none";
+}
+
+/** Every place of a JSON value, a few of each long list. */
+function placesIn(value: unknown): [Record<string, unknown>, string][] {
+  if (typeof value !== "object" || value === null) return [];
+  const holder = value as Record<string, unknown>;
+  return Object.keys(holder)
+    .slice(0, 20)
+    .flatMap((key) => [[holder, key], ...placesIn(holder[key])] as ReturnType<typeof placesIn>);
 }
 
 describe("estimate", () => {
@@ -305,6 +316,31 @@ describe("state", () => {
     expect(a.brain.knowledge()[0]).toMatchObject({ samples: 20, peakMib: [300, 500] });
     a.brain.merge(fromB);
     expect(a.brain.status().experiences).toBe(25);
+  });
+
+  test("an export with anything broken in it → read, or a coded error and nothing changed", () => {
+    const shop = new Workshop();
+    shop.run(12, {}, { diskPeakMib: 300 });
+    shop.run(3, { family: "other" }, { outcome: "oom", peakMib: 4096 });
+    const text = JSON.stringify(shop.brain.export());
+    const hostile = [null, -1, 1e308, "x", [], {}, [[]], { __proto__: null }, true];
+    fc.assert(
+      fc.property(fc.nat(), fc.constantFrom(...hostile), (at, value) => {
+        const broken = JSON.parse(text) as unknown;
+        const places = placesIn(broken);
+        const [holder, key] = places[at % places.length] as [Record<string, unknown>, string];
+        holder[key] = value;
+        const other = new Workshop();
+        other.run(2);
+        const code = codeOf(() => other.brain.import(broken));
+        expect(code).toMatch(/^none$|^QZ_BRAIN_/);
+        if (code !== "none") expect(other.brain.knowledge()[0]?.samples).toBe(2);
+        const { memoryMib } = other.decide().resources;
+        expect(memoryMib).toBeGreaterThanOrEqual(64);
+        expect(memoryMib).toBeLessThanOrEqual(131_072);
+      }),
+      { numRuns: 60 },
+    );
   });
 
   test("domains taught to one brain → known to the one that merges it", () => {

@@ -1,5 +1,6 @@
 import { checkName, checkNumber, invalid } from "../checks.ts";
 import type { SizeObservation } from "../sizer/memory-policy.ts";
+import type { Decision } from "./decision.ts";
 import { checkCount } from "./task.ts";
 
 /** How an attempt ended. Only `ok` shows what a task needs; the others show that it needs more. */
@@ -45,6 +46,32 @@ export interface Experience {
 }
 
 const OUTCOMES: readonly string[] = ["ok", "oom", "timeout", "cancelled", "failed"];
+
+/** What is remembered of an attempt: what its decision knew, and what was measured. */
+export function experienceOf(decision: Decision, outcome: Outcome, at: number): Experience {
+  const { task, resources } = decision;
+  return {
+    id: decision.id,
+    at,
+    family: task.family,
+    domain: task.domain,
+    inputBytes: task.inputBytes,
+    requestMib: task.requestMib,
+    features: task.features,
+    embedding: Float32Array.from(task.embedding),
+    image: resources.image,
+    memoryMib: resources.memoryMib,
+    vcpus: resources.vcpus,
+    gpus: resources.gpus,
+    diskMib: resources.diskMib,
+    outcome: outcome.outcome,
+    peakMib: outcome.peakMib,
+    wallSeconds: outcome.wallSeconds,
+    cpuSeconds: outcome.cpuSeconds,
+    gpuSeconds: outcome.gpuSeconds,
+    diskPeakMib: outcome.diskPeakMib,
+  };
+}
 
 /** Throws `QZ_BRAIN_INPUT_INVALID` for measurements that cannot be. */
 export function checkOutcome(outcome: Outcome): void {

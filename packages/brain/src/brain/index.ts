@@ -1,4 +1,5 @@
-export { type Brain, createBrain, openBrain } from "./brain.ts";
+export type { Brain } from "./brain.ts";
+export { createBrain, openBrain } from "./create-brain.ts";
 export { type Decision, DECISION_VERSION, type Replayed, replayDecision } from "./decision.ts";
 export type { Experience, Outcome, OutcomeKind } from "./experience.ts";
 export { explainDecision } from "./explain.ts";

@@ -1,4 +1,6 @@
 import { fault } from "../errors.ts";
+import { checkShape } from "../saved-shape.ts";
+import { BRAIN_SHAPE } from "./state-shape.ts";
 import type { ExplorationState } from "../resources/exploration.ts";
 import type { ThroughputState } from "../resources/throughput-model.ts";
 import type { ArrivalState } from "../optimise/arrivals.ts";
@@ -76,9 +78,6 @@ export function migrateState(saved: unknown): MigratedState {
     if (migrate === undefined) throw bad(`version ${version} is not known`);
     state = migrate(state);
   }
-  const { at, memory } = state;
-  if (typeof at !== "number" || typeof memory !== "object" || memory === null) {
-    throw bad("parts of it are missing");
-  }
+  checkShape(BRAIN_SHAPE, state);
   return state as unknown as MigratedState;
 }

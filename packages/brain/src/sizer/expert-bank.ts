@@ -312,7 +312,8 @@ export class ExpertBank {
     const saved = new Map(state.experts.map((expert) => [expert[0], expert]));
     for (const expert of this.#experts) {
       const own = saved.get(expert.name);
-      if (own !== undefined) expert.restore(own);
+      if (own === undefined) throw new RangeError(`expert ${expert.name} is missing`);
+      expert.restore(own);
     }
   }
 }
@@ -437,6 +438,9 @@ class CalibratedExpert extends Expert {
   override restore(saved: SavedExpert): void {
     super.restore(saved);
     const [, , predictor, predicted, offset, stale, dropped] = saved;
+    if (predicted.length !== this.#window.size) {
+      throw new RangeError(`expert ${this.name} has not predicted its window`);
+    }
     this.#dropped = dropped;
     this.#predictor.restore(predictor);
     this.#predicted = [...predicted];

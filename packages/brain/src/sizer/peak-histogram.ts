@@ -67,6 +67,9 @@ export class PeakHistogram {
     this.#total = state.total;
     this.#weights = [];
     for (const [bucket, weight] of state.weights) {
+      if (!Number.isInteger(bucket) || bucket < 0 || bucket > MOST_BUCKETS || weight < 0) {
+        throw new RangeError("a histogram has no such bucket");
+      }
       while (this.#weights.length <= bucket) this.#weights.push(0);
       this.#weights[bucket] = weight;
     }
@@ -76,6 +79,8 @@ export class PeakHistogram {
 const FIRST_MIB = 10;
 const GROWTH = 1.05;
 const MOST_DOUBLINGS = 100;
+/** Beyond the largest double. */
+const MOST_BUCKETS = 15_000;
 
 const bucketOf = (mib: number) =>
   Math.max(0, Math.floor(Math.log((mib * (GROWTH - 1)) / FIRST_MIB + 1) / Math.log(GROWTH)));

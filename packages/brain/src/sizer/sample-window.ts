@@ -96,6 +96,13 @@ export class SampleWindow {
   }
 
   restore(state: SampleWindowState): void {
+    const { inputs, peaks, seconds, times } = state;
+    if ([inputs, seconds, times].some((column) => column.length !== peaks.length)) {
+      throw new RangeError("the columns of a window differ in length");
+    }
+    if ([...inputs, ...peaks, ...seconds].some((value) => value < 0)) {
+      throw new RangeError("a window holds negative sizes");
+    }
     state.peaks.forEach((peakMib, i) =>
       this.push({
         inputBytes: state.inputs[i] as number,

@@ -1,5 +1,7 @@
 import { checkName, checkNumber, invalid } from "../checks.ts";
 import { fault } from "../errors.ts";
+import { restoring } from "../saved-shape.ts";
+import { SIZER_SHAPE } from "./sizer-shape.ts";
 import { coldBids, type PeakGuess, plainGuess } from "./cold-start.ts";
 import { cheapestBid, ExpertBank, type ExpertBankState } from "./expert-bank.ts";
 import { type KnownFamily, knownFamily, recallPeaks } from "./family-recall.ts";
@@ -95,10 +97,19 @@ export function createSizer(options: SizerOptions = {}): Sizer {
   return new ExpertSizer(resolveSettings(options));
 }
 
-/** Makes a sizer that goes on exactly where `save` was called. */
+/**
+ * Makes a sizer that goes on exactly where `save` was called. Throws `QZ_BRAIN_STATE_INVALID` and
+ * `QZ_BRAIN_STATE_TOO_NEW`.
+ */
 export function restoreSizer(state: SizerState, options: SizerOptions = {}): Sizer {
   const sizer = new ExpertSizer(resolveSettings(options));
-  sizer.restore(state);
+  restoring(SIZER_SHAPE, state, () => {
+    const { version } = state;
+    if (version > SIZER_VERSION) {
+      throw fault("QZ_BRAIN_STATE_TOO_NEW", { version, supported: SIZER_VERSION });
+    }
+    sizer.restore(state);
+  });
   return sizer;
 }
 
@@ -221,7 +232,7 @@ class ExpertSizer implements Sizer {
     for (const { name, requestMib, bank } of state.families) {
       this.#family(name, requestMib ?? undefined).bank.restore(bank);
     }
-    this.#held = [...state.held];
+    for (const observation of state.held) this.observe(observation);
   }
 
   #fromExperience(query: SizeQuery, { bank }: KnownFamily): MemoryEstimate {
