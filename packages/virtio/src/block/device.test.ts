@@ -361,6 +361,33 @@ describe("reset, unplug, save", () => {
 });
 
 describe("a flooding guest", () => {
+  it("a guest on another vCPU that refills the ring for ever → the monitor gets its turns", async () => {
+    const { device, driver, queue } = started();
+    const bytes = header(RequestType.GetId);
+    driver.memory.writeBytes(0x200000, bytes);
+    queue.writeDescriptor(queue.descriptors, { address: 0x200000, length: 16, flags: 1, next: 1 });
+    queue.writeDescriptor(queue.descriptors + 16, {
+      address: 0x201000,
+      length: 21,
+      flags: 2,
+      next: 0,
+    });
+    let refills = 0;
+    const control = driver.transport.control;
+    const complete = control.memory.beforeWrite.bind(control.memory);
+    // Each answer that is published is followed at once by a new request with the same head.
+    const published = driver.memory.offsetOf(queue.deviceRing + 2, 2);
+    control.memory.beforeWrite = (offset, length) => {
+      if (offset === published && refills++ < 1e6) queueMicrotask(() => queue.offer(0));
+      return complete(offset, length);
+    };
+    queue.offer(0);
+    device.notify(0);
+    for (let i = 0; i < 3; i++) await turn();
+    driver.write(0x70, 0);
+    expect(refills).toBeLessThan(10_000);
+  });
+
   it("hundreds of large requests at once → at most some MiB are held, all are served", async () => {
     let held = 0;
     let most = 0;

@@ -24,6 +24,7 @@ const ID_BYTES = 20;
 /** Requests are moved in pieces of this many bytes, and taken while fewer than this many are in host memory. */
 const PIECE_BYTES = 1024 * 1024;
 const HELD_BYTES = 16 * 1024 * 1024;
+const SERVED_AT_ONCE = 512;
 
 /** How a block device is made. */
 export interface BlockDeviceOptions {
@@ -72,6 +73,7 @@ export class BlockDevice implements VirtioDevice<BlockState> {
   #session: DriverSession | undefined;
   #running = 0;
   #draining = false;
+  #served = 0;
   #heldBytes = 0;
   #timer: Timer | undefined;
   #idle: (() => void)[] = [];
@@ -116,6 +118,7 @@ export class BlockDevice implements VirtioDevice<BlockState> {
 
   start(session: DriverSession): void {
     this.#session = session;
+    this.#served = 0;
     // Writes from before a reset must not land behind the new driver's back.
     this.#draining = this.#running > 0;
     if (!this.#draining) return;
@@ -172,8 +175,16 @@ export class BlockDevice implements VirtioDevice<BlockState> {
 
   #take(session: DriverSession, queue: SplitQueue): void {
     while (!this.#draining && this.#heldBytes < HELD_BYTES && this.#mayPass(session)) {
+      // Requests that need no host I/O end at once: a guest that refills must not hold the monitor.
+      if (this.#served === SERVED_AT_ONCE) return;
       const chain = queue.pop();
       if (chain === undefined) return;
+      if (++this.#served === SERVED_AT_ONCE) {
+        session.later(() => {
+          this.#served = 0;
+          this.#takeAll(session);
+        });
+      }
       this.#serve(session, queue, chain);
     }
   }

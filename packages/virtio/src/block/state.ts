@@ -1,4 +1,4 @@
-import { virtioError } from "../errors.ts";
+import { checkState } from "../state.ts";
 
 /** The saved state of a block device; the requests in flight are in its queues. */
 export interface BlockState {
@@ -10,9 +10,10 @@ export interface BlockState {
 
 /** @throws QZ_VIRTIO_STATE when a state is not one of a disk of this capacity. */
 export function checkBlockState(state: BlockState, capacity: number): void {
-  const misfit = (reason: string): Error =>
-    virtioError("QZ_VIRTIO_STATE", { device: "block device", reason });
-  if (state.version !== 1) throw misfit(`version ${String(state.version)} is not known`);
-  if (state.capacity !== capacity)
-    throw misfit(`its disk had ${state.capacity} bytes, this one has ${capacity}`);
+  const check = checkState("block device", state, 1);
+  check(
+    state.capacity === capacity,
+    `its disk had ${String(state.capacity)} bytes, this one has ${capacity}`,
+  );
+  check(typeof state.writeback === "boolean", "its write cache");
 }

@@ -24,12 +24,18 @@ export function checkConsoleState(state: ConsoleState, ports: number): void {
   const check = checkState("console", state, 1);
   check(isWhole(state.size?.columns, 0xffff) && isWhole(state.size.rows, 0xffff), "its size");
   check(Array.isArray(state.ports) && state.ports.length === ports, "the number of ports differs");
-  check(
-    state.ports.every((port) => port.input instanceof Uint8Array),
-    "a port's input is no bytes",
-  );
+  check(state.ports.every(isPortState), "its ports");
   check(
     Array.isArray(state.control) && state.control.every((m) => m instanceof Uint8Array),
     "its control messages are no bytes",
+  );
+}
+
+function isPortState(port: ConsolePortState): boolean {
+  return (
+    typeof port === "object" &&
+    port !== null &&
+    [port.guestReady, port.guestOpen, port.hostOpen].every((flag) => typeof flag === "boolean") &&
+    port.input instanceof Uint8Array
   );
 }

@@ -22,7 +22,13 @@ export function checkNetState(state: NetState): void {
   const check = checkState("network device", state, 1);
   const mac = (value: unknown): boolean => isWhole(value, 2 ** 48 - 1);
   check(typeof state.filter === "object" && state.filter !== null, "it has no filter");
+  const { promiscuous, allMulticast } = state.filter;
+  const flags = [state.linkUp, promiscuous, allMulticast];
   check(mac(state.filter.mac), "its MAC address");
+  check(
+    flags.every((flag) => typeof flag === "boolean"),
+    "its flags",
+  );
   const { table } = state.filter;
   check(Array.isArray(table) && table.length <= MAX_FILTER && table.every(mac), "its filter");
   const offloads = state.guestOffloads;

@@ -174,8 +174,10 @@ export class SplitQueue {
   /** @throws QZ_VIRTIO_STATE when the indices cannot be of this queue. */
   restore(progress: QueueProgress): void {
     const index = (n: number): boolean => Number.isInteger(n) && n >= 0 && n <= 0xffff;
-    const heads = new Set(progress.inFlight);
+    const listed: unknown = progress?.inFlight;
+    const heads = new Set(Array.isArray(listed) ? progress.inFlight : []);
     const possible =
+      Array.isArray(listed) &&
       index(progress.nextAvailable) &&
       index(progress.nextUsed) &&
       heads.size === progress.inFlight.length &&

@@ -5,6 +5,8 @@ import type { VirtioDevice } from "../device.ts";
 import { virtioError } from "../errors.ts";
 import { SplitQueue } from "../ring/split-queue.ts";
 import type { QueueProgress } from "../ring/split-queue.ts";
+import { checkState, isWhole } from "../state.ts";
+import { QUEUE_ADDRESSES } from "./registers.ts";
 import { Session } from "./session.ts";
 
 /** Bits of the device status field (virtio 1.2, 2.1). */
@@ -232,14 +234,19 @@ export class DeviceControl {
    */
   restore(state: ControlState): void {
     const { name } = this.device;
-    const misfit = (reason: string): Error =>
-      virtioError("QZ_VIRTIO_STATE", { device: name, reason });
-    if (state.version !== 1) throw misfit(`version ${String(state.version)} is not known`);
-    if (state.device !== name) throw misfit(`it is of a ${state.device}`);
-    if (state.queues.length !== this.queues.length) throw misfit("the number of queues differs");
+    const check = checkState(name, state, 1);
+    check(state.device === name, `it is of a ${state.device}`);
+    check(isWhole(state.status, 0xff), "its status");
+    check(isWhole(state.configGeneration, 0xffff_ffff), "its configuration's generation");
+    const features: unknown = state.driverFeatures;
+    check(typeof features === "bigint" && features >> 64n === 0n, "its features");
     const agreed = (state.status & Status.FeaturesOk) !== 0;
-    if (agreed && (state.driverFeatures & ~this.offered) !== 0n)
-      throw misfit("it uses features this device does not offer");
+    const offered = (state.driverFeatures & ~this.offered) === 0n;
+    check(!agreed || offered, "it uses features this device does not offer");
+    const same = Array.isArray(state.queues) && state.queues.length === this.queues.length;
+    check(same, "the number of queues differs");
+    check(state.queues.every(isQueueRegisters), "its queues' registers");
+    check(typeof state.own === "object" && state.own !== null, "it has none of the device");
     this.reset();
     this.#paused = true;
     this.device.config.generation = state.configGeneration;
@@ -315,6 +322,20 @@ export class DeviceControl {
       });
     }
   }
+}
+
+function isQueueRegisters(queue: QueueRegisters): boolean {
+  const half = (value: unknown): boolean => isWhole(value, 0xffff_ffff);
+  return (
+    typeof queue === "object" &&
+    queue !== null &&
+    isWhole(queue.size, 0xffff) &&
+    typeof queue.enabled === "boolean" &&
+    QUEUE_ADDRESSES.every((name) => {
+      const address: unknown = queue[name];
+      return Array.isArray(address) && address.length === 2 && address.every(half);
+    })
+  );
 }
 
 function addressOf([low, high]: readonly [number, number]): number {

@@ -1,8 +1,8 @@
 import type { AccessSize, BusHandler, InterruptLine } from "@queztl/memory";
-import { virtioError } from "../errors.ts";
 import { DeviceControl } from "./control.ts";
 import type { ControlState, TransportOptions } from "./control.ts";
-import { IsrBit, QUEUE_ADDRESSES, setAddressHalf } from "./registers.ts";
+import { checkState, isWhole } from "../state.ts";
+import { IsrBit, QUEUE_ADDRESSES, areSelectors, setAddressHalf } from "./registers.ts";
 
 /** Bytes of guest-physical space one MMIO device claims. */
 export const MMIO_BYTES = 0x200;
@@ -157,12 +157,9 @@ export class MmioTransport implements BusHandler {
 
   /** Goes on from a saved state, paused until `control.resume`. @throws QZ_VIRTIO_STATE, QZ_VIRTIO_RING */
   restore(state: MmioTransportState): void {
-    if (state.version !== 1) {
-      throw virtioError("QZ_VIRTIO_STATE", {
-        device: "MMIO transport",
-        reason: `version ${String(state.version)} is not known`,
-      });
-    }
+    const check = checkState("MMIO transport", state, 1);
+    check(isWhole(state.interruptStatus, 3), "its interrupts");
+    check(areSelectors(state.selectors), "its selectors");
     this.control.restore(state.control);
     this.#interruptStatus = state.interruptStatus;
     [this.#deviceFeaturesSelect, this.#driverFeaturesSelect, this.#queueSelect] = state.selectors;

@@ -1,8 +1,8 @@
 import type { AccessSize, BusHandler, InterruptLine } from "@queztl/memory";
-import { virtioError } from "../errors.ts";
 import { DeviceControl } from "./control.ts";
 import type { ControlState, TransportOptions } from "./control.ts";
-import { IsrBit, QUEUE_ADDRESSES, setAddressHalf } from "./registers.ts";
+import { checkState, isWhole } from "../state.ts";
+import { IsrBit, QUEUE_ADDRESSES, areSelectors, setAddressHalf } from "./registers.ts";
 
 const VIRTIO_VENDOR = 0x1af4;
 const MODERN_DEVICE_BASE = 0x1040;
@@ -177,12 +177,17 @@ export class PciTransport {
 
   /** Goes on from a saved state, paused until `control.resume`. @throws QZ_VIRTIO_STATE, QZ_VIRTIO_RING */
   restore(state: PciTransportState): void {
-    if (state.version !== 1) {
-      throw virtioError("QZ_VIRTIO_STATE", {
-        device: "PCI transport",
-        reason: `version ${String(state.version)} is not known`,
-      });
-    }
+    const check = checkState("PCI transport", state, 1);
+    const vectors: unknown = state.queueVectors;
+    const { length } = this.#queueVectors;
+    check(isWhole(state.isr, 3) && isWhole(state.configVector, 0xffff), "its interrupts");
+    check(
+      Array.isArray(vectors) &&
+        vectors.length === length &&
+        vectors.every((vector) => isWhole(vector, 0xffff)),
+      "its vectors",
+    );
+    check(areSelectors(state.selectors) && areSelectors(state.window), "its selectors");
     this.control.restore(state.control);
     this.#isr = state.isr;
     this.#configVector = state.configVector;

@@ -1,3 +1,4 @@
+import { isWhole } from "../state.ts";
 import type { QueueRegisters } from "./control.ts";
 
 /** The 64-bit addresses of a queue, in the order both transports lay them out. */
@@ -16,3 +17,12 @@ export function setAddressHalf(
 
 /** Bits of the interrupt status register of both transports. */
 export const IsrBit = { Queue: 1, Config: 2 } as const;
+
+/** Whether saved values are three registers of 32 bits. */
+export function areSelectors(saved: unknown): boolean {
+  return (
+    Array.isArray(saved) &&
+    saved.length === 3 &&
+    saved.every((value) => isWhole(value, 0xffff_ffff))
+  );
+}
