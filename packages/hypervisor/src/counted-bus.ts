@@ -1,14 +1,10 @@
 import { Bus } from "@queztl/memory";
-import type { AccessSize, BusShape } from "@queztl/memory";
+import type { AccessSize } from "@queztl/memory";
 
 /** A bus that counts the guest's accesses. */
 export class CountedBus extends Bus {
   reads = 0;
   writes = 0;
-
-  constructor(shape: BusShape) {
-    super(shape);
-  }
 
   override read(address: number, size: AccessSize): number {
     this.reads++;

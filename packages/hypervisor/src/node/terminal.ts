@@ -41,6 +41,7 @@ export class EscapeKeys {
           return;
         case "h":
         case "?":
+          send();
           this.#actions.help();
           break;
         case "a":
