@@ -2,8 +2,9 @@
  * Compares as many instances as wanted of each form, or of those whose name contains a given text:
  * `node --conditions=@queztl/source packages/cpu/test/simd-oracle/compare.ts 5000 pcmpistri`.
  */
-import { compare } from "./differences.ts";
+import { compare, instances } from "./differences.ts";
 import { Guest } from "./guest.ts";
+import { askHost } from "./host.ts";
 import { VARIANTS } from "./instances.ts";
 
 const [count = "1000", text = "", seed = "1"] = process.argv.slice(2);
@@ -17,7 +18,8 @@ VARIANTS.forEach((variant, index) => {
   let shown = 0;
   for (let done = 0; done < Number(count); done += share) {
     const wanted = Math.min(share, Number(count) - done);
-    const [found] = compare([variant], wanted, Number(seed) + index * 1009 + done, guest);
+    const before = instances([variant], wanted, Number(seed) + index * 1009 + done);
+    const [found] = compare([variant], before, askHost(before), guest);
     if (found === undefined) continue;
     executed += found.executed;
     faults += found.faults;

@@ -1,12 +1,12 @@
 /** Compares the emulated processor with the host's on random instances. */
 import { Random } from "../float-oracle/operands.ts";
 import type { Guest } from "./guest.ts";
-import { askHost } from "./host.ts";
 import { writeInstance } from "./instances.ts";
 import type { Variant } from "./instances.ts";
 import { Field, Fxsave } from "./layout.ts";
 
-interface Part {
+/** A piece of a record. */
+export interface Part {
   readonly name: string;
   readonly at: number;
   readonly size: number;
@@ -16,7 +16,7 @@ const part = (name: string, at: number, size: number): Part => ({ name, at, size
 const V = Field.Vectors;
 
 /** What of the state after is compared. */
-const PARTS: readonly Part[] = [
+export const PARTS: readonly Part[] = [
   part("fault", Field.Fault, 1),
   part("flags", Field.Flags, 8),
   ...Array.from({ length: 16 }, (_, i) => part(`register ${i}`, Field.Registers + 8 * i, 8)),
@@ -58,23 +58,29 @@ export interface Comparison {
   readonly differences: readonly string[];
 }
 
-/** Executes `count` random instances of each variant on both processors; the same seed gives the same instances. */
-export function compare(
-  variants: readonly Variant[],
-  count: number,
-  seed: number,
-  guest: Guest,
-): Comparison[] {
+/** `count` random instances of each variant, one record after the other; the same seed gives the same ones. */
+export function instances(variants: readonly Variant[], count: number, seed: number): Uint8Array {
   const size = Field.RecordLength;
-  const before = new Uint8Array(variants.length * count * size);
+  const records = new Uint8Array(variants.length * count * size);
   variants.forEach((variant, v) => {
     const random = new Random(seed * 7919 + v * 2 + 1);
     for (let i = 0; i < count; i++) {
       const at = (v * count + i) * size;
-      writeInstance(variant, before.subarray(at, at + size), random);
+      writeInstance(variant, records.subarray(at, at + size), random);
     }
   });
-  const host = askHost(before);
+  return records;
+}
+
+/** Compares what a processor made of `instances(variants, …)` with what the emulated one makes of them. */
+export function compare(
+  variants: readonly Variant[],
+  before: Uint8Array,
+  after: Uint8Array,
+  guest: Guest,
+): Comparison[] {
+  const size = Field.RecordLength;
+  const count = before.length / size / variants.length;
   const record = new Uint8Array(size);
   return variants.map((variant, v) => {
     const differences: string[] = [];
@@ -82,7 +88,7 @@ export function compare(
     for (let i = 0; i < count; i++) {
       const at = (v * count + i) * size;
       const given = before.subarray(at, at + size);
-      const wanted = host.subarray(at, at + size);
+      const wanted = after.subarray(at, at + size);
       record.set(given);
       guest.run(record);
       if (wanted[Field.Fault] !== 0) faults++;

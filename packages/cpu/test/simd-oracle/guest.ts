@@ -73,12 +73,8 @@ export class Guest {
     registers.controlWord = view.getUint16(at + Fxsave.Control, true);
     registers.statusWord = view.getUint16(at + Fxsave.Status, true);
     registers.tags = view.getUint8(at + Fxsave.Tags);
-    const top = (registers.statusWord >> 11) & 7;
-    for (let i = 0; i < 8; i++) {
-      const from = at + Fxsave.St + 16 * i;
-      const to = 2 * ((top + i) & 7);
-      registers.registers[to] = view.getBigUint64(from, true);
-      registers.registers[to + 1] = view.getBigUint64(from + 8, true);
+    for (let i = 0; i < 16; i++) {
+      registers.registers[i] = view.getBigUint64(at + Fxsave.St + 8 * i, true);
     }
     cpu.setU32(State.Mxcsr, view.getUint32(at + Fxsave.Mxcsr, true));
   }
@@ -91,12 +87,8 @@ export class Guest {
     const { registers } = cpu.x87;
     view.setUint16(at + Fxsave.Status, registers.statusWord, true);
     view.setUint8(at + Fxsave.Tags, registers.tags);
-    const top = (registers.statusWord >> 11) & 7;
-    for (let i = 0; i < 8; i++) {
-      const to = at + Fxsave.St + 16 * i;
-      const from = 2 * ((top + i) & 7);
-      view.setBigUint64(to, registers.registers[from] as bigint, true);
-      view.setBigUint64(to + 8, registers.registers[from + 1] as bigint, true);
+    for (let i = 0; i < 16; i++) {
+      view.setBigUint64(at + Fxsave.St + 8 * i, registers.registers[i] as bigint, true);
     }
     view.setUint32(at + Fxsave.Mxcsr, cpu.u32(State.Mxcsr), true);
   }

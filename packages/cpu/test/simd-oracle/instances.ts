@@ -14,7 +14,6 @@ import {
   integerOperand,
   mxcsrOperand,
 } from "../float-oracle/operands.ts";
-import { isAmd } from "./host.ts";
 import { Field, Fxsave, STATUS, WINDOW, WINDOW_BYTES } from "./layout.ts";
 
 const FEATURES: ReadonlySet<Feature> = new Set<Feature>([
@@ -35,10 +34,7 @@ export const VECTOR_ENTRIES: readonly OpcodeEntry[] = OPCODES.filter(
   ({ feature, mnemonic }) => FEATURES.has(feature) || mnemonic === "clflush",
 );
 
-/**
- * What the manuals leave to the processor. The emulated one does as AMD's Zen processors do; hosts of another make
- * are not asked.
- */
+/** What the manuals leave to the processor, by mnemonic. The emulated one does as AMD's Zen processors do. */
 export const UNDEFINED: readonly { readonly mnemonics: RegExp; readonly open: string }[] = [
   {
     mnemonics: /^r(cp|sqrt)[ps]s$/,
@@ -55,11 +51,6 @@ export const UNDEFINED: readonly { readonly mnemonics: RegExp; readonly open: st
 /** Saving and restoring all state, and the x87's FISTTP, are compared elsewhere. */
 const ELSEWHERE = /^(fx(save|rstor)|fisttp)/;
 
-function isComparable({ mnemonic }: OpcodeEntry): boolean {
-  if (ELSEWHERE.test(mnemonic)) return false;
-  return isAmd || !UNDEFINED.some(({ mnemonics }) => mnemonics.test(mnemonic));
-}
-
 /** One way to execute an entry. */
 export interface Variant {
   readonly name: string;
@@ -69,7 +60,9 @@ export interface Variant {
 }
 
 /** Entries by form and operand size. */
-export const VARIANTS: readonly Variant[] = VECTOR_ENTRIES.filter(isComparable).flatMap((entry) =>
+export const VARIANTS: readonly Variant[] = VECTOR_ENTRIES.filter(
+  ({ mnemonic }) => !ELSEWHERE.test(mnemonic),
+).flatMap((entry) =>
   encodableForms(entry).flatMap((form) =>
     operandSizes(entry, 64).map((operandSize) => ({
       name: `${entry.text} ${form} ${operandSize}`,

@@ -6,7 +6,7 @@ export const Field = {
   Fault: 17,
   Flags: 24,
   Registers: 32,
-  /** An FXSAVE image in 64-bit form. */
+  /** An FXSAVE image in 64-bit form, but x87 registers by their physical numbers. */
   Vectors: 160,
   Memory: 672,
   RecordLength: 736,

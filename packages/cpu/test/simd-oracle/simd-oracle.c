@@ -28,6 +28,7 @@ struct record {
   uint8_t length, fault, reserved[6];
   uint64_t flags;
   uint64_t registers[16];
+  /* An FXSAVE image, but x87 registers by their physical numbers. */
   uint8_t vectors[512];
   uint8_t memory[WINDOW_BYTES];
 } __attribute__((packed));
@@ -78,6 +79,15 @@ static void on_signal(int number, siginfo_t *info, void *context) {
   user->gregs[REG_RIP] = (greg_t)resume;
 }
 
+/* FXSAVE starts with the register at the top of the stack: rotates by `by` registers. */
+static void rotate(struct fxsave *image, int by) {
+  uint8_t st[8][16];
+  memcpy(st, image->st, sizeof st);
+  for (int i = 0; i < 8; i++) memcpy(image->st[(i + by) & 7], st[i], 16);
+}
+
+static int top(const struct fxsave *image) { return (image->status >> 11) & 7; }
+
 int main(void) {
   code = mmap(0, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   void *data = mmap((void *)(WINDOW & ~4095ul), 8192, PROT_READ | PROT_WRITE,
@@ -100,6 +110,7 @@ int main(void) {
   struct record record;
   while (fread(&record, sizeof record, 1, stdin) == 1) {
     memcpy(&in, record.vectors, sizeof in);
+    rotate(&in, -top(&in));
     memcpy(registers, record.registers, sizeof registers);
     memcpy((void *)WINDOW, record.memory, WINDOW_BYTES);
     memcpy(code, record.code, record.length);
@@ -112,6 +123,7 @@ int main(void) {
     uint64_t rsp = record.registers[4];
     memcpy(record.registers, registers, sizeof registers);
     record.registers[4] = rsp;
+    rotate(&out, top(&out));
     memcpy(record.vectors, &out, sizeof out);
     memcpy(record.memory, (void *)WINDOW, WINDOW_BYTES);
     fwrite(&record, sizeof record, 1, stdout);
