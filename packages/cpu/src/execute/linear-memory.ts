@@ -101,7 +101,7 @@ export class LinearMemory {
     const access = request >> 8;
     this.#pending.active = false;
     this.checkAddress(low, high, bytes);
-    if (this.alignmentChecked && bytes <= 8 && (low & (bytes - 1)) !== 0) {
+    if (this.alignmentChecked && bytes <= 16 && (low & (bytes - 1)) !== 0) {
       raise(Vector.AlignmentCheck, 0);
     }
     const want = access === 0 ? Access.Read : Access.Write;
@@ -224,7 +224,7 @@ export class LinearMemory {
     if (linear) {
       this.checkAddress(low, high, bytes);
       const user = this.user && !system;
-      const strict = !user && !system && this.strict;
+      const strict = this.#strict(user, system);
       this.#checkAlignment(low, bytes, user);
       const physical = this.physical(low, high, Access.Read, user, strict);
       if (!system) this.watch?.(low, high, bytes, false);
@@ -247,7 +247,7 @@ export class LinearMemory {
     if ((low & 0xfff) + bytes <= PAGE_BYTES) {
       this.checkAddress(low, high, bytes);
       const user = this.user && !system;
-      const strict = !user && !system && this.strict;
+      const strict = this.#strict(user, system);
       this.#checkAlignment(low, bytes, user);
       const physical = this.physical(low, high, Access.Write, user, strict);
       if (!system) this.watch?.(low, high, bytes, true);
@@ -269,6 +269,11 @@ export class LinearMemory {
     this.writeFrom(address, buffer.subarray(0, bytes), system);
   }
 
+  /** SMAP forbids implicit accesses (to descriptor tables and the like) whatever AC is (Intel SDM vol. 3, 4.6.1). */
+  #strict(user: boolean, system: boolean): boolean {
+    return system ? this.paging.smap : !user && this.strict;
+  }
+
   /** Throws #AC for a program's access of `bytes` bytes, a power of two, that is not aligned, if that is checked. */
   checkAligned(address: bigint, bytes: number): void {
     this.#checkAlignment(Number(address & 0xfffn), bytes, this.user);
@@ -286,7 +291,7 @@ export class LinearMemory {
     visit: (physical: number, at: number, bytes: number) => void,
   ): void {
     const user = this.user && !system;
-    const strict = !user && !system && this.strict;
+    const strict = this.#strict(user, system);
     for (let at = 0; at < length;) {
       const here = BigInt.asUintN(this.long ? 64 : 32, address + BigInt(at));
       const low = Number(here & 0xffffffffn) | 0;

@@ -24,7 +24,11 @@ const maskedStore: Description = {
   describe(s) {
     const { f } = s;
     const mmx = isMmx(s);
-    if (mmx) raisePendingX87(s);
+    if (mmx) {
+      raisePendingX87(s);
+      // Even if the store faults.
+      enterMmx(s);
+    }
     const bytes = mmx ? 8 : 16;
     const offset = s.registerPart(Register.Rdi, s.shape.addressSize);
     const at = f.let(s.translate(s.linear("operand", toI64(offset), bytes, true), bytes, "update"));
@@ -34,7 +38,6 @@ const maskedStore: Description = {
     if (mmx) f.store.i64(at, i64x2.extract_lane(merged, 0));
     else f.store.v128(at, merged);
     s.finishWrite(at);
-    if (mmx) enterMmx(s);
   },
 };
 

@@ -42,7 +42,11 @@ export const UNDEFINED: readonly { readonly mnemonics: RegExp; readonly open: st
   },
   {
     mnemonics: /^cvtt?(p[sd]2pi|pi2ps)$/,
-    open: "whether the x87 registers have become MMX registers when the conversion faults",
+    open: "whether the x87 registers have become MMX registers when the conversion faults: yes",
+  },
+  {
+    mnemonics: /^maskmovq$/,
+    open: "whether they have become MMX registers when the store faults: yes",
   },
   { mnemonics: /^emms$/, open: "TOP, which becomes 0" },
   { mnemonics: /^maskmov/, open: "faults on bytes that the mask leaves alone: they happen" },
