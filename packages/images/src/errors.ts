@@ -38,6 +38,24 @@ export const imagesErrors = {
     message:
       "the image cache {path} cannot be used ({reason}): set QUEZTL_HOME to a folder you own",
   },
+  QZ_IMAGES_BAD_PATH: {
+    status: "invalid",
+    message: "{path} cannot be a file of an image: {reason}",
+  },
+  QZ_IMAGES_BAD_FILE: { status: "invalid", message: "{path} cannot be stored: {reason}" },
+  QZ_IMAGES_BAD_DISK: { status: "invalid", message: "the disk cannot be made: {reason}" },
+  QZ_IMAGES_DISK_FULL: {
+    status: "exhausted",
+    message: "the files do not fit on a disk of {size} bytes: ask for at least {needed}",
+  },
+  QZ_IMAGES_BAD_ARCHIVE: {
+    status: "invalid",
+    message: "the archive cannot be unpacked: {reason}",
+  },
+  QZ_IMAGES_TOO_LARGE: {
+    status: "exhausted",
+    message: "{what} holds more than {limit}: raise the limits if it can be trusted",
+  },
   QZ_IMAGES_CANCELLED: { status: "cancelled", message: "building the image was cancelled" },
 } as const satisfies ErrorCatalogue;
 
