@@ -126,6 +126,8 @@ export class DeviceControl {
       }
       this.#status |= Status.DriverOk;
       this.#start();
+      // Linux's balloon fills a queue, and notifies, before it is done.
+      this.queues.forEach((_, index) => this.notify(index));
     }
   }
 

@@ -149,6 +149,18 @@ describe("rings checked whole at activation", () => {
   });
 });
 
+describe("a driver that fills a queue before DRIVER_OK, as Linux's balloon does", () => {
+  it("its requests are taken at DRIVER_OK", () => {
+    const { driver } = fresh();
+    driver.negotiate(1n);
+    const queue = driver.setUpQueue(0, 8);
+    queue.send(pattern(8), 8);
+    expect(queue.poll()).toEqual([]);
+    driver.write(0x70, 15);
+    expect(queue.poll()).toHaveLength(1);
+  });
+});
+
 describe("reset", () => {
   it("status 0 → queues, features, interrupt gone; the device starts anew", () => {
     const { device, driver } = fresh();
