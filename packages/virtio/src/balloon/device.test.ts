@@ -96,6 +96,24 @@ describe("statistics", () => {
     expect(told).toEqual([{ availableBytes: 1 }, { availableBytes: 2 }, { availableBytes: 3 }]);
   });
 
+  it("EVENT_IDX, an interval → the driver is asked to notify each time", () => {
+    const clock = new VirtualClock();
+    const told: BalloonStatistics[] = [];
+    const device = new BalloonDevice({
+      discard: () => {},
+      clock,
+      statisticsSeconds: 5,
+      onStatistics: (s) => void told.push(s),
+    });
+    const driver = new MockDriver(device).start({ without: 0n });
+    for (let i = 1; i <= 3; i++) {
+      driver.queue(2).send(statistics([6, i]));
+      clock.advanceTo(i * 5e9);
+      driver.queue(2).poll();
+    }
+    expect(told).toHaveLength(3);
+  });
+
   it("a second buffer while one is held → DEVICE_NEEDS_RESET", () => {
     const { driver } = started();
     driver.queue(2).send(statistics([4, 1]));

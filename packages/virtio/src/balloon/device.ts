@@ -161,16 +161,19 @@ export class BalloonDevice implements VirtioDevice<BalloonState> {
 
   #takeStatistics(session: DriverSession): void {
     const queue = session.queue(STATS);
-    const chain = queue?.pop();
-    if (queue === undefined || chain === undefined) return;
-    if (this.#held !== undefined) throw this.#refused("a second statistics buffer");
-    if (chain.readableBytes > STATISTIC_BYTES * 64)
-      throw this.#refused(`${chain.readableBytes} bytes of statistics`);
-    this.#held = { chain, queue };
-    const bytes = chain.readBytes(0, chain.readableBytes);
-    this.statistics = parseStatistics(bytes);
-    this.counters.statistics++;
-    this.#options.onStatistics?.(this.statistics);
+    if (queue === undefined) return;
+    // Until there is none: only then the driver knows that it has to notify about the next one.
+    for (let chain = queue.pop(); chain; chain = queue.pop()) {
+      if (this.#held !== undefined) throw this.#refused("a second statistics buffer");
+      if (chain.readableBytes > STATISTIC_BYTES * 64)
+        throw this.#refused(`${chain.readableBytes} bytes of statistics`);
+      this.#held = { chain, queue };
+      const bytes = chain.readBytes(0, chain.readableBytes);
+      this.statistics = parseStatistics(bytes);
+      this.counters.statistics++;
+      this.#options.onStatistics?.(this.statistics);
+    }
+    if (this.#held === undefined) return;
     for (const resolve of this.#waiting.splice(0)) resolve(this.statistics);
   }
 

@@ -30,8 +30,8 @@ export interface ConsoleDeviceOptions {
   readonly limit?: RateLimit;
   readonly clock?: Clock;
   /**
-   * The order of a RESIZE message's fields: Linux reads rows first up to 6.14, the specification (5.3.6.2)
-   * has columns first. Default `rows`.
+   * The order of a RESIZE message's fields: columns first as in the specification (5.3.6.2), the default, or rows
+   * first as Linux read them until 2025.
    */
   readonly resizeOrder?: "rows" | "columns";
 }
@@ -62,7 +62,7 @@ export class ConsoleDevice implements VirtioDevice<ConsoleState> {
   constructor(options: ConsoleDeviceOptions) {
     const count = options.ports.length;
     if (!(count >= 1 && count <= MAX_PORTS)) throw badOption("ports", count, "give 1 to 31");
-    this.#rowsFirst = options.resizeOrder !== "columns";
+    this.#rowsFirst = options.resizeOrder === "rows";
     this.ports = options.ports.map(
       (port, index) => new ConsolePort(index, port, (what) => this.#portChanged(index, what)),
     );

@@ -134,10 +134,15 @@ export class DriverQueue {
     return head;
   }
 
-  /** Adds a request and notifies the device. */
+  /** Adds a request and notifies the device, with EVENT_IDX only if it asked for that. */
   send(...buffers: Buffer[]): number {
+    const before = this.#available;
     const head = this.add(...buffers);
-    this.notify();
+    const now = this.#available;
+    const asked =
+      ((now - this.availableEvent - 1) & 0xffff) < ((now - before) & 0xffff) ||
+      !this.#driver.eventIdx;
+    if (asked) this.notify();
     return head;
   }
 
@@ -298,6 +303,11 @@ export class MockDriver {
 
   write(offset: number, value: number): void {
     this.#bus.write(offset, 4, value >>> 0);
+  }
+
+  /** Whether EVENT_IDX was agreed on. */
+  get eventIdx(): boolean {
+    return (this.transport.control.driverFeatures & Feature.RingEventIdx) !== 0n;
   }
 
   /** The features the device offers. */
