@@ -76,6 +76,8 @@ export class Core {
   yields = false;
   /** Where a fault while delivering a software interrupt returns to: the INT itself. */
   returnOnFault: bigint | undefined;
+  /** An event or SYSCALL entered the supervisor and cleared TF: no single-step trap follows the instruction. */
+  entered = false;
   /** DR6 bits of data breakpoints that the current instruction met. */
   breakpointsMet = 0;
   /** Any breakpoint is enabled in DR7: run one instruction at a time and look. */
@@ -272,9 +274,14 @@ export class Core {
     return true;
   }
 
+  /** Guest time at which the counter reaches a value: the same whenever it is asked, so that a saved timer is exact. */
   #nsOfTsc(value: bigint): number {
-    const ahead = BigInt.asIntN(64, value - this.tsc);
-    return this.clock.nowNs() + (Number(ahead) * 1e6) / this.features.tscKhz;
+    const { tsc } = this;
+    const ahead = BigInt.asIntN(64, value - tsc);
+    if (ahead <= 0n) return this.clock.nowNs();
+    const khz = BigInt(this.features.tscKhz);
+    const ticks = BigInt.asUintN(64, tsc - this.msr.tscOffset) + ahead;
+    return Number((ticks * 1_000_000n + khz - 1n) / khz);
   }
 
   /** How the bytes at rip are decoded now. */
@@ -310,12 +317,13 @@ export class Core {
   }
 
   /**
-   * What a helper returns that set rip and may have set IF or TF: the machine looks for interrupts that may
-   * come in now.
+   * What a helper returns that set rip and may have set IF or TF, or made an NMI pending: the machine looks for
+   * interrupts that may come in now.
    */
   changedInterruptFlag(): number {
     const flags = this.u32(State.SystemFlags);
-    return (flags & (Flag.If | Flag.Tf)) !== 0 ? HelperStatus.Exit : HelperStatus.Jump;
+    const looks = (flags & (Flag.If | Flag.Tf)) !== 0 || this.attention;
+    return looks ? HelperStatus.Exit : HelperStatus.Jump;
   }
 
   u32(offset: number): number {

@@ -1,4 +1,4 @@
-import { createMmioBus, createPortBus } from "@queztl/memory";
+import { PAGE_BYTES, createMmioBus, createPortBus } from "@queztl/memory";
 import type { Bus, GuestMemory } from "@queztl/memory";
 import { ApicBus } from "./apic/apic-bus.ts";
 import { Core } from "./core.ts";
@@ -180,13 +180,14 @@ export class Vcpu extends Core {
       return;
     }
     this.breakpointsMet = 0;
+    this.entered = false;
     const before = this.instructions;
     const status = this.runSlice(1);
     this.#handle(status);
     const completed = this.instructions > before;
     if (!completed || status === RunStatus.Fault) return;
     if (resumed) this.setU32(State.SystemFlags, this.u32(State.SystemFlags) & ~Flag.Rf);
-    const step = (flags & Flag.Tf) !== 0 && !this.shadow ? 0x4000 : 0;
+    const step = (flags & Flag.Tf) !== 0 && !this.shadow && !this.entered ? 0x4000 : 0;
     if (step !== 0 || this.breakpointsMet !== 0) this.#debugException(step | this.breakpointsMet);
   }
 
@@ -325,19 +326,25 @@ export class Vcpu extends Core {
   #locate(ripLow: number, ripHigh: number, bytes: number): number {
     let low = ripLow;
     let high = ripHigh;
+    let room = PAGE_BYTES;
     if (this.linear.long) {
       const top = high >> 15;
       if (top !== 0 && top !== -1) raise(Vector.GeneralProtection, 0);
     } else {
       const limit = this.u32(this.segmentAt(Segment.Cs, SegmentField.Limit));
       if ((low >>> 0) + bytes - 1 > limit) raise(Vector.GeneralProtection, 0);
+      room = limit - (low >>> 0) + 1;
       low = (low + this.u32(State.CodeBase)) | 0;
       high = 0;
     }
     const offset = this.linear.fetch(low, high);
     if (offset < 0) raise(Vector.InvalidOpcode);
     this.#setRipPage(ripLow, ripHigh, low & 0xfff);
-    return this.board.code.find(this.codeMode, offset);
+    const { code } = this.board;
+    if (room >= PAGE_BYTES - (low & 0xfff)) return code.find(this.codeMode, offset);
+    const single = code.single(this.codeMode, offset, room);
+    if (single === 0) raise(Vector.GeneralProtection, 0);
+    return single;
   }
 
   /** Notes rip less the offset of the instruction in its page. */

@@ -21,6 +21,8 @@ export interface CodeMode {
   readonly records: Map<number, number>;
   /** Instructions that cross into another page: the other page's offset, by the first byte's. */
   readonly straddles: Map<number, { second: number; record: number }>;
+  /** Instructions near the end of their code segment, each by itself, by the first byte. */
+  readonly singles: Map<number, number>;
 }
 
 /** A run of records decoded together. */
@@ -107,6 +109,7 @@ export class CodeCache {
       jumps: table ? this.#memory.allocate(JUMP_BYTES) : this.#emptyJumps,
       records: new Map(),
       straddles: new Map(),
+      singles: new Map(),
     };
     this.#modes.set(key, made);
     return made;
@@ -157,6 +160,36 @@ export class CodeCache {
     return start;
   }
 
+  /**
+   * The record of one instruction, after which the next is looked up: for code so near the end of its segment that
+   * each instruction's length must be compared with what is left.
+   * @returns 0 if the instruction does not end within `room` bytes.
+   */
+  single(mode: CodeMode, offset: number, room: number): number {
+    const known = mode.singles.get(offset);
+    if (known !== undefined && this.#view.getUint16(known, true) !== Handler.Stale) {
+      return this.#view.getUint8(known + Record.InstructionLength) <= room ? known : 0;
+    }
+    this.#reserve();
+    const start = this.#next;
+    const page = this.#pageOf(offset);
+    const end = Math.min(page + PAGE_BYTES, offset + room);
+    const entry = this.#decoder.decode(this.#memory.bytes, offset, end, mode.mode);
+    if (entry === TRUNCATED) return 0;
+    const { instruction } = this.#decoder;
+    let at = start;
+    if (entry === INVALID || entry === TOO_LONG) {
+      const pseudo = entry === INVALID ? PseudoEntry.InvalidOpcode : PseudoEntry.TooLong;
+      at = this.#lowering.pseudo(pseudo, at, offset - page, instruction.length);
+    } else at = this.#lowering.lower(instruction, at, offset - page, false, mode.units);
+    at = this.#lowering.continue(at, offset - page + instruction.length);
+    this.#next = at;
+    const pieces = piecesOf(offset - page, instruction.length);
+    this.#enter(page, { mode, offset: -1, start, end: at, pieces });
+    mode.singles.set(offset, start);
+    return start;
+  }
+
   /** Drops what was decoded from bytes that are about to be written. */
   invalidate(offset: number, length: number): void {
     const page = this.#pageOf(offset);
@@ -198,6 +231,7 @@ export class CodeCache {
     for (const mode of this.#modes.values()) {
       mode.records.clear();
       mode.straddles.clear();
+      mode.singles.clear();
       if (mode.jumps !== this.#emptyJumps) {
         this.#memory.bytes.fill(0, mode.jumps, mode.jumps + JUMP_BYTES);
       }

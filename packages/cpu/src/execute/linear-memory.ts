@@ -108,7 +108,8 @@ export class LinearMemory {
     const room = PAGE_BYTES - (low & 0xfff);
     const first = this.physical(low, high, want, this.user, this.strict);
     this.watch?.(low, high, bytes, access !== 0);
-    if (bytes <= room) {
+    // Watched accesses are made one by one: the bounce buffer keeps string instructions from taking many.
+    if (bytes <= room && this.watch === undefined) {
       const offset = this.#memory.offsetOf(first, bytes);
       if (offset >= 0 && (access === 0 || this.#attributes(offset) === 0)) return offset;
     }

@@ -72,8 +72,9 @@ function roundLength(s: InstructionContext, bytes: number, addresses: readonly I
 const bulkAllowed = (s: InstructionContext): boolean =>
   s.shape.repeat !== "" && s.shape.long && s.shape.addressSize === 64;
 
+/** DF clear; and TF, which traps after each element. */
 const forwards = (s: InstructionContext): I32 =>
-  i32.eqz(i32.and(s.systemFlags(), i32.const(Flag.Df)));
+  i32.eqz(i32.and(s.systemFlags(), i32.const(Flag.Df | Flag.Tf)));
 
 const movs: Description = {
   modal: true,

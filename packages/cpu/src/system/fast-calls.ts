@@ -29,6 +29,7 @@ function syscall(cpu: Core, op: MicroOp): number {
   registers[11] = BigInt(cpu.flags & ~Flag.Rf);
   cpu.flags = cpu.flags & ~Number(msr.fmask & 0xffffffffn) & ~Flag.Rf;
   cpu.rip = msr.lstar;
+  cpu.entered = (cpu.flags & Flag.Tf) === 0;
   enter(cpu, Number((msr.star >> 32n) & 0xfffcn), 0, true);
   return HelperStatus.Jump;
 }

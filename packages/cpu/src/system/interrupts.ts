@@ -20,6 +20,7 @@ function software(vector: (op: MicroOp) => number, source: EventSource = "softwa
     const here = (cpu.u64(State.RipPage) + BigInt(op.inPage)) & cpu.u64(State.RipMask);
     cpu.rip = cpu.nextRip(op);
     cpu.returnOnFault = here;
+    cpu.entered = true;
     const alive = deliver(cpu, number, -1, source);
     cpu.returnOnFault = undefined;
     if (!alive) {

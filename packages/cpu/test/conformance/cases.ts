@@ -1,0 +1,11 @@
+import { interruptCases } from "./interrupts.ts";
+import { pagingCases } from "./paging.ts";
+import { segmentCases } from "./segments.ts";
+import type { Case } from "./world.ts";
+
+/** Every conformance case, by chapter. */
+export const CASES: Readonly<Record<string, readonly Case[]>> = {
+  paging: pagingCases,
+  segments: segmentCases,
+  interrupts: interruptCases,
+};
