@@ -1,5 +1,6 @@
 import { Register, State } from "../state/layout.ts";
-import { i32, i64, i64x2, i8x16, v128 } from "../wasm/index.ts";
+import { i32, i64, i64x2, i8x16 } from "../wasm/index.ts";
+import type { I64, V128 } from "../wasm/index.ts";
 import type { Description, Descriptions } from "./context.ts";
 import { toI32, toI64 } from "./integer-ops.ts";
 import {
@@ -16,7 +17,7 @@ const GENERAL_PROTECTION = 13;
 /** MXCSR bits that a load must leave clear. */
 const MXCSR_RESERVED = 0xffff0000 | 0;
 
-/** MASKMOVQ and MASKMOVDQU: the bytes whose mask has bit 7 set go to DS:rDI. */
+/** MASKMOVQ and MASKMOVDQU: the bytes whose mask has bit 7 set go to DS:rDI, by eight. */
 const maskedStore: Description = {
   group: "vector",
   modal: true,
@@ -29,15 +30,24 @@ const maskedStore: Description = {
       // Even if the store faults.
       enterMmx(s);
     }
-    const bytes = mmx ? 8 : 16;
     const offset = s.registerPart(Register.Rdi, s.shape.addressSize);
-    const at = f.let(s.translate(s.linear("operand", toI64(offset), bytes, true), bytes, "update"));
+    const address = f.let(s.linear("operand", toI64(offset), mmx ? 8 : 16, true));
+    const halves = mmx ? [0] : [0, 1];
+    const at = (half: number): I64 => {
+      const linear = i64.add(address, i64.const(8 * half));
+      return s.shape.long ? linear : i64.and(linear, i64.const(0xffffffff));
+    };
+    // Both halves may fault, before either is written.
+    if (!mmx) for (const half of halves) s.translate(at(half), 8, "update");
+    const value = f.let(source(s, 0));
     const mask = f.let(i8x16.shr_s(source(s, 1), i32.const(7)));
-    const old = mmx ? v128.load64_zero(at) : v128.load(at);
-    const merged = f.let(v128.bitselect(source(s, 0), old, mask));
-    if (mmx) f.store.i64(at, i64x2.extract_lane(merged, 0));
-    else f.store.v128(at, merged);
-    s.finishWrite(at);
+    for (const half of halves) {
+      const place = s.translate(at(half), 8, "update");
+      const lane = (vector: V128): I64 => i64x2.extract_lane(vector, half);
+      const kept = i64.and(i64.load(place), i64.xor(lane(mask), i64.const(-1)));
+      f.store.i64(place, i64.or(i64.and(lane(value), lane(mask)), kept));
+      s.finishWrite(place);
+    }
   },
 };
 
