@@ -119,6 +119,34 @@ describe("Qcow2Disk", () => {
     expect(Buffer.compare(first, pattern(65536, 1))).toBe(0);
   });
 
+  it("the process dies between counting a cluster and writing it → the next one takes another", async () => {
+    const file = new MemoryFile();
+    const created = await Qcow2Disk.create(file, { capacity: 1024 * KIB });
+    await created.flush();
+    const size = await file.size();
+    const dying: HostFile = new Proxy(file, {
+      get(target, key) {
+        if (key === "write")
+          return (offset: number, bytes: Uint8Array) =>
+            offset >= size ? Promise.reject(new Error("killed")) : file.write(offset, bytes);
+        const value: unknown = Reflect.get(target, key);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+    const first = await Qcow2Disk.open(dying);
+    await expect(first.write(0, pattern(512))).rejects.toThrow("killed");
+    const second = await Qcow2Disk.open(file);
+    await second.write(0, pattern(512));
+    await second.flush();
+    const counts = new Uint8Array(64);
+    // The one refcount block comes after header, refcount table and L1 table.
+    await file.read(3 * 65536, counts);
+    const view = new DataView(counts.buffer);
+    expect(Array.from({ length: 8 }, (_, i) => view.getUint16(2 * i))).toEqual([
+      1, 1, 1, 1, 1, 1, 1, 0,
+    ]);
+  });
+
   it("the file cannot be written → the write fails, reads go on", async () => {
     const file = new MemoryFile();
     const created = await Qcow2Disk.create(file, { capacity: 1024 * KIB });

@@ -61,11 +61,32 @@ export class Refcounts {
   /** Takes `count` clusters that follow each other and counts them once; returns the first one's offset. */
   async allocate(count: number): Promise<number> {
     const reused = count === 1 ? this.#free.pop() : undefined;
-    const first = reused ?? this.#end;
-    if (reused === undefined) this.#end += count;
+    const first = reused ?? (await this.#takeEnd(count));
     // A block that describes these clusters may take clusters of its own after them.
     for (let i = 0; i < count; i++) await this.#change(first + i, 1, i + 1 === count);
     return first * this.#clusterBytes;
+  }
+
+  /**
+   * Takes clusters at the file's end. A process that died after counting clusters and before writing them left
+   * some there that are counted already: those stay leaked.
+   */
+  async #takeEnd(count: number): Promise<number> {
+    for (let first = this.#end, i = 0; ; i++) {
+      if (i === count) {
+        this.#end = first + count;
+        return first;
+      }
+      if ((await this.#count(first + i)) === 0) continue;
+      first += i + 1;
+      i = -1;
+    }
+  }
+
+  async #count(cluster: number): Promise<number> {
+    const index = Math.floor(cluster / this.#perBlock);
+    if ((this.#table[index] ?? 0) === 0) return 0;
+    return this.#read(await this.#block(index), cluster % this.#perBlock);
   }
 
   /** Counts the clusters that bytes lie in one time less; those not used any more are returned as holes. */
@@ -105,7 +126,7 @@ export class Refcounts {
   }
 
   async #addBlock(index: number): Promise<Uint8Array> {
-    const cluster = this.#end++;
+    const cluster = await this.#takeEnd(1);
     const block = new Uint8Array(this.#clusterBytes);
     this.#remember(index, block);
     this.#table[index] = cluster * this.#clusterBytes;
