@@ -36,6 +36,49 @@ export const hypervisorErrors = {
     status: "invalid",
     message: "{problem}; see queztl-vm run --help",
   },
+  QZ_HYPERVISOR_AGENT_UNAVAILABLE: {
+    status: "unavailable",
+    message:
+      "the guest's agent did not answer within {ms} ms: the guest has not booted yet, or its image has no agent",
+  },
+  QZ_HYPERVISOR_AGENT_VERSION: {
+    status: "unavailable",
+    message:
+      "the guest's agent {version} speaks version {protocol} of the protocol, not {expected}: build the image anew",
+  },
+  QZ_HYPERVISOR_AGENT_CLOSED: {
+    status: "unavailable",
+    message: "there is no connection to the guest's agent: {reason}",
+  },
+  QZ_HYPERVISOR_AGENT_RESTARTED: {
+    status: "unavailable",
+    message:
+      "the session with the guest's agent ended during {what} ({reason}): how that ended is not known",
+  },
+  QZ_HYPERVISOR_AGENT_PROTOCOL: {
+    status: "guest",
+    message: "the guest's agent does not keep to the protocol: {reason}",
+  },
+  QZ_HYPERVISOR_AGENT_COMMAND: {
+    status: "not-found",
+    message: "{command} did not start in the guest: {reason}",
+  },
+  QZ_HYPERVISOR_AGENT_REFUSED: {
+    status: "invalid",
+    message: "the guest refuses {what}: {reason}",
+  },
+  QZ_HYPERVISOR_AGENT_LIMIT: {
+    status: "exhausted",
+    message: "{what} is more than {limit}: raise the limit, or ask for less",
+  },
+  QZ_HYPERVISOR_AGENT_TIMEOUT: {
+    status: "timeout",
+    message: "the guest's agent did not finish {what} within {ms} ms",
+  },
+  QZ_HYPERVISOR_AGENT_CANCELLED: {
+    status: "cancelled",
+    message: "{what} in the guest was given up",
+  },
 } as const satisfies ErrorCatalogue;
 
 export const hypervisorError = defineErrors(hypervisorErrors);

@@ -27,3 +27,23 @@ export type { BoardState } from "./board.ts";
 export type { TimeState } from "./machine-time.ts";
 export type { ExitCounts } from "./run-loop.ts";
 export type { SerialLine } from "./serial-line.ts";
+export { AGENT_PORT, ConsoleChannel } from "./agent/channel.ts";
+export type { ByteChannel } from "./agent/channel.ts";
+export { AgentClient } from "./agent/client.ts";
+export type { GuestIdentity } from "./agent/client.ts";
+export type { AgentCommand, CommandTerminal, ExecOptions, ExecResult } from "./agent/command.ts";
+export type { ConnectOptions } from "./agent/connection.ts";
+export type { RequestOptions } from "./agent/deadline.ts";
+export type {
+  CopyInOptions,
+  CopyOutOptions,
+  CopyResult,
+  GuestContent,
+  GuestEntry,
+  GuestEntryOut,
+} from "./agent/files.ts";
+export type { AgentInfo } from "./agent/hello.ts";
+export type { RunOptions, RunResult } from "./agent/run.ts";
+export type { SignalName } from "./agent/signals.ts";
+export type { GuestDisk, GuestStatistics } from "./agent/statistics.ts";
+export type { ResourceUsage } from "./agent/usage.ts";
