@@ -1,0 +1,65 @@
+import { z } from "zod";
+import { bytes, count, share } from "./numbers.ts";
+import { pageInput } from "./page.ts";
+import { problem } from "./problem.ts";
+import { id, imageReference, name, someText, text, time } from "./text.ts";
+
+const image = { image: imageReference.describe("The image, by id or name") };
+
+export const imageListInput = z.strictObject(pageInput);
+
+export const imageInput = z.strictObject(image);
+
+export const imageBuildInput = z
+  .strictObject({
+    name: name.describe("The new image's name"),
+    flavour: z.enum(["cloud", "generic"]).default("cloud").describe("Which of Debian's kernels"),
+    packages: z
+      .array(
+        z
+          .string()
+          .max(128)
+          .regex(/^[a-z0-9][a-z0-9+.-]+$/, { error: "must be the name of a Debian package" }),
+      )
+      .max(256)
+      .default([])
+      .describe("Debian packages to put in"),
+  })
+  .meta({ id: "ImageBuild", description: "An image to be built from Debian packages" });
+
+export const imageImportInput = z
+  .strictObject({
+    name: name.describe("The new image's name"),
+    file: id.optional().describe("A disk or archive sent with file.create and file.write"),
+    source: someText(1024)
+      .regex(/^(?:https:\/\/|docker:\/\/)[\x21-\x7e]+$/, {
+        error: "must begin with https:// or docker://",
+      })
+      .optional()
+      .describe("Where to fetch it: https://… for a disk, docker://… for a container image"),
+  })
+  .refine(({ file, source }) => (file === undefined) !== (source === undefined), {
+    error: "give either file or source",
+  })
+  .meta({ id: "ImageImport", description: "An image from elsewhere" });
+
+export const imageRemoveInput = z.strictObject({
+  ...image,
+  force: z.boolean().default(false).describe("Also with templates made from it"),
+});
+
+/** An image. */
+export const imageOutput = z
+  .object({
+    id: id.describe("Its id"),
+    name: name.describe("Its name"),
+    state: z.enum(["building", "ready", "failed", "removed"]).describe("How it is"),
+    progress: share.describe("How far it is built"),
+    kernel: text(128).nullable().describe("The release of its kernel"),
+    bytes: bytes.describe("The room it takes on disk"),
+    templates: count.describe("Snapshots of booted VMs kept ready from it"),
+    default: z.boolean().describe("Whether it is used where no image is given"),
+    problem: problem.nullable().describe("Why it failed"),
+    createdAt: time.describe("When it was made"),
+  })
+  .meta({ id: "Image", description: "What a VM starts from" });

@@ -1,0 +1,206 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Readable } from "node:stream";
+import type { ReadableStream as WebStream } from "node:stream/web";
+import { createHTTPHandler } from "@trpc/server/adapters/standalone";
+import { createContext } from "../access/context.ts";
+import { createQueztlClient } from "../client/client.ts";
+import { readEventStream } from "../client/event-stream.ts";
+import { failureOfResponse } from "../client/failures.ts";
+import type { ContractTarget } from "../contract/index.ts";
+import { fromWireError } from "../failure/wire-error.ts";
+import { operationNamed } from "../operations/operations.ts";
+import { LARGEST_BATCH, TRPC_PATH } from "../paths.ts";
+import { createRestHandler } from "../rest/rest.ts";
+import { pathFields } from "../rest/routes.ts";
+import { createRouter, type RouterOptions } from "../router/router.ts";
+import type { Services } from "../services.ts";
+
+/** A server on a free port of the loopback, with tRPC and REST over the same services. */
+export interface TestServer {
+  readonly url: string;
+  readonly server: Server;
+  close(): Promise<void>;
+}
+
+export async function startTestServer(
+  services: Services,
+  options: RouterOptions = {},
+): Promise<TestServer> {
+  const router = createRouter(services, options);
+  const { authenticate } = services;
+  const trpc = createHTTPHandler({
+    router,
+    basePath: `${TRPC_PATH}/`,
+    maxBatchSize: LARGEST_BATCH,
+    createContext: ({ req }) =>
+      createContext({ authenticate, authorization: req.headers.authorization }),
+  });
+  const rest = createRestHandler({
+    router,
+    createContext: ({ headers }) =>
+      createContext({ authenticate, authorization: headers.get("authorization") }),
+  });
+  const server = createServer((request, response) => {
+    if (request.url?.startsWith("/v1/") === true) void overFetch(rest, request, response);
+    else trpc(request, response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    server,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function overFetch(
+  handle: (request: Request) => Promise<Response>,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+): Promise<void> {
+  const { method = "GET", url = "/", headers } = incoming;
+  const gone = new AbortController();
+  outgoing.on("close", () => gone.abort());
+  const hasBody = method !== "GET" && method !== "HEAD";
+  const response = await handle(
+    new Request(`http://localhost${url}`, {
+      method,
+      headers: headers as Record<string, string>,
+      signal: gone.signal,
+      ...(hasBody ? { body: Readable.toWeb(incoming) as ReadableStream, duplex: "half" } : {}),
+    }),
+  );
+  outgoing.writeHead(response.status, Object.fromEntries(response.headers));
+  if (response.body === null) return void outgoing.end();
+  const body = Readable.fromWeb(response.body as WebStream);
+  outgoing.on("close", () => body.destroy());
+  body.on("error", () => outgoing.destroy());
+  body.pipe(outgoing);
+}
+
+type Procedures = Record<string, Record<string, Record<string, (...given: unknown[]) => unknown>>>;
+
+function procedureOf(procedures: unknown, name: string) {
+  const [resource = "", procedure = ""] = name.split(".");
+  const found = (procedures as Procedures)[resource]?.[procedure];
+  if (found === undefined) throw new Error(`no procedure ${name}`);
+  return found;
+}
+
+const wordOf = { query: "query", mutation: "mutate", subscription: "subscribe" } as const;
+
+const kindOf = (name: string) => operationNamed(name)?.kind ?? "query";
+
+/** Over the router's own caller, in this process. */
+export function callerTarget(services: Services): ContractTarget {
+  const router = createRouter(services);
+  const { authenticate } = services;
+  const ask = async (
+    name: string,
+    input: unknown,
+    token: string | undefined,
+    signal?: AbortSignal,
+  ) => {
+    const authorization = token === undefined ? undefined : `Bearer ${token}`;
+    const context = createContext({ authenticate, authorization });
+    const caller = router.createCaller(context, signal === undefined ? {} : { signal });
+    const procedure = procedureOf(caller, name) as unknown as (input: unknown) => Promise<unknown>;
+    try {
+      return await procedure(input);
+    } catch (failure) {
+      throw failure instanceof Error ? failure.cause : failure;
+    }
+  };
+  return {
+    call: (name, input, token) => ask(name, input, token),
+    async *follow(name, input, token) {
+      const left = new AbortController();
+      const pieces = (await ask(name, input, token, left.signal)) as AsyncIterable<
+        [string, { id: string }]
+      >;
+      try {
+        for await (const [, data] of pieces) yield data;
+      } finally {
+        left.abort();
+      }
+    },
+  };
+}
+
+/** Over HTTP with the typed client. */
+export function clientTarget(url: string): ContractTarget {
+  // A call without a token has no client: its header is left out under way.
+  const clientOf = (token: string | undefined) =>
+    createQueztlClient({
+      url,
+      token: token ?? "none",
+      fetch: (input, init) => {
+        const headers = new Headers(init?.headers);
+        if (token === undefined) headers.delete("authorization");
+        return fetch(input, { ...init, headers });
+      },
+    });
+  const ask = (name: string, input: unknown, token: string | undefined, ...rest: unknown[]) =>
+    procedureOf(clientOf(token), name)[wordOf[kindOf(name)]]?.(input, ...rest);
+  return {
+    call: (name, input, token) => Promise.resolve(ask(name, input, token)),
+    async *follow(name, input, token) {
+      const pieces = ask(name, input, token, {}) as AsyncIterable<{ data: { id: string } }>;
+      for await (const { data } of pieces) yield data;
+    },
+  };
+}
+
+/** Over HTTP by the rows of the REST mapping, as curl would. */
+export function restTarget(url: string): ContractTarget {
+  const send = (name: string, input: unknown, token: string | undefined, signal?: AbortSignal) => {
+    const operation = operationNamed(name);
+    if (operation === undefined) throw new Error(`no operation ${name}`);
+    const { method, path } = operation.rest;
+    const fields = new Map(Object.entries(input as object));
+    let address = path as string;
+    for (const field of pathFields(path)) {
+      address = address.replace(`{${field}}`, encodeURIComponent(String(fields.get(field))));
+      fields.delete(field);
+    }
+    const target = new URL(address, url);
+    const headers = new Headers(token === undefined ? {} : { authorization: `Bearer ${token}` });
+    const init: RequestInit = { method, headers, ...(signal === undefined ? {} : { signal }) };
+    if (method === "POST" || method === "PUT") {
+      headers.set("content-type", "application/json");
+      init.body = JSON.stringify(Object.fromEntries(fields));
+    } else {
+      for (const [field, value] of fields) {
+        for (const each of [value].flat()) target.searchParams.append(field, String(each));
+      }
+    }
+    return fetch(target, init);
+  };
+  return {
+    async call(name, input, token) {
+      const response = await send(name, input, token);
+      if (!response.ok) throw await failureOfResponse(url, response);
+      return response.json();
+    },
+    async *follow(name, input, token) {
+      const left = new AbortController();
+      const response = await send(name, input, token, left.signal);
+      if (!response.ok || response.body === null) throw await failureOfResponse(url, response);
+      try {
+        for await (const { type, data } of readEventStream(response.body)) {
+          const value = JSON.parse(data) as { id: string; error: unknown };
+          if (type === "error") throw fromWireError(value.error);
+          if (type === "end") return;
+          yield value;
+        }
+      } finally {
+        left.abort();
+      }
+    },
+  };
+}
