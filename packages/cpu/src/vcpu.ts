@@ -121,7 +121,7 @@ export class Vcpu extends Core {
    * Runs at most `budget` instructions, taking interrupts and delivering exceptions, until something ends it.
    */
   run(budget: number): VcpuExit {
-    const end = this.instructions + budget;
+    let end = this.instructions + budget;
     for (;;) {
       if (this.shutdown) return "shutdown";
       if (this.waitingForStartup) return "wait";
@@ -139,6 +139,8 @@ export class Vcpu extends Core {
       if (stepping === 0 && !this.breakpointsEnabled) {
         this.#handle(this.runSlice(shadowed ? 1 : Math.min(left, MOST_IN_ONE_SLICE)));
       } else this.#step(stepping);
+      // An exception counts as an instruction: a handler may fault for ever.
+      if (end - this.instructions === left) end--;
       if (this.attention) {
         this.attention = false;
         if (this.stopRequested) {

@@ -1,4 +1,5 @@
-import { GuestMemory, VirtualClock, createPortBus } from "@queztl/memory";
+import { GuestMemory, SeededEntropy, VirtualClock, createPortBus } from "@queztl/memory";
+import type { Entropy } from "@queztl/memory";
 import { Segment, State } from "../../src/state/layout.ts";
 import { setSegment } from "../../src/system/descriptors.ts";
 import { readMsr, writeMsr } from "../../src/system/msr.ts";
@@ -23,7 +24,7 @@ export class VcpuMachine implements Machine {
   readonly processors: Vcpu[];
   readonly portWrites: (readonly [number, number, number])[] = [];
 
-  constructor(processors = 2) {
+  constructor(processors = 2, entropy: Entropy = new SeededEntropy(1)) {
     const arenaBytes = CODE_ARENA_BYTES + processors * VCPU_ARENA_BYTES;
     this.memory = new GuestMemory({ ramBytes: 8 << 20, arenaBytes });
     const ports = createPortBus();
@@ -33,7 +34,7 @@ export class VcpuMachine implements Machine {
     });
     const board = createBoard(this.memory, ports);
     this.processors = Array.from({ length: processors }, (_, id) => {
-      return new Vcpu(board, { id, clock: this.clock, features: { processors } });
+      return new Vcpu(board, { id, clock: this.clock, entropy, features: { processors } });
     });
   }
 
