@@ -1,0 +1,87 @@
+import { createHash } from "node:crypto";
+import { describe, expect, test } from "vitest";
+import { Guest, imageOf, kernelOf } from "./guest.ts";
+
+const LARGE_BYTES = 20_000_000;
+const MINUTES = 60_000;
+
+/** What the same kernels do not print under QEMU: see compare-dmesg.ts. */
+const TROUBLE =
+  /warning|oops|unreliable|calibration failed|lockup|stall|call trace|general protection|hung task/i;
+
+async function boot(flavour: "cloud" | "generic", size: { cpus: number; memoryMib: number }) {
+  const image = await imageOf(flavour);
+  if (typeof image === "string") throw new Error(image);
+  const guest = await Guest.boot({ ...(await kernelOf(image)), ...size }, 10 * MINUTES);
+  const { init, prompt } = guest.seconds;
+  const millions = Math.round(guest.machine.statistics.instructions / 1e6);
+  console.log(flavour, size, `init ${init} s, prompt ${prompt} s, ${millions} M instructions`);
+  return { guest, image };
+}
+
+describe.each([
+  ["cloud", 1, 256],
+  ["cloud", 2, 2048],
+  ["cloud", 4, 512],
+  ["generic", 1, 256],
+  ["generic", 2, 2048],
+] as const)("%s kernel, %i processors, %i MiB", (flavour, cpus, memoryMib) => {
+  test("boots to a shell that works, without trouble in its log", async () => {
+    const { guest, image } = await boot(flavour, { cpus, memoryMib });
+    await using _ = guest;
+    expect(await guest.run("uname -r")).toBe(image.release);
+    expect(await guest.run("nproc")).toBe(String(cpus));
+    const total = Number(await guest.run("awk '/MemTotal/ { print $2 }' /proc/meminfo"));
+    expect(total / 1024).toBeGreaterThan(memoryMib * 0.7);
+    expect(await guest.run("ls /")).toMatch(/bin.*proc.*sys/s);
+    expect(await guest.run("ps")).toMatch(/1 root .*init/);
+    expect(await guest.run("seq 1 2000 | sort -rn | head -1")).toBe("2000");
+    expect(await guest.run("awk 'BEGIN { printf \"%.9f\", 2 ^ 0.5 * 1e3 / 7 }'")).toMatch(
+      /^(202\.030508911|Math support)|0\.\d+/,
+    );
+    const log = await guest.run("dmesg");
+    expect(log.split("\n").filter((line) => TROUBLE.test(line))).toEqual([]);
+    expect(await guest.run("cat /sys/devices/system/clocksource/*/current_clocksource")).toMatch(
+      /^(tsc|kvm-clock)$/,
+    );
+    await guest.type("poweroff");
+    expect(await guest.machine.ended).toEqual({ reason: "power-off" });
+  });
+});
+
+test("a large file's checksum → the host's; a busy loop on each of two processors; reboot; the power button", async () => {
+  const { guest } = await boot("cloud", { cpus: 2, memoryMib: 512 });
+  await using _ = guest;
+  const { machine, console } = guest;
+  // A file that repeats a line: large, and easily made at both ends.
+  const line = "the quick brown fox jumps over the lazy dog 0123456789\n";
+  const text = line.repeat(Math.ceil(LARGE_BYTES / line.length)).slice(0, LARGE_BYTES);
+  const expected = createHash("sha256").update(text).digest("hex");
+  await guest.run(`yes '${line.trimEnd()}' | head -c ${LARGE_BYTES} > /tmp/large`, 5 * MINUTES);
+  expect(await guest.run("sha256sum < /tmp/large", 5 * MINUTES)).toBe(`${expected}  -`);
+
+  const before = machine.statistics.instructionsByCpu;
+  await guest.run(
+    "for cpu in 0 1; do taskset -c $cpu sh -c 'i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done' & done; wait",
+    5 * MINUTES,
+  );
+  const after = machine.statistics.instructionsByCpu;
+  const busy = after.map((count, i) => count - (before[i] ?? 0));
+  expect(Math.min(...busy)).toBeGreaterThan(Math.max(...busy) / 3);
+
+  const host = Date.now() / 1000;
+  expect(Math.abs(Number(await guest.run("date +%s")) - host)).toBeLessThan(10);
+
+  const cpu = process.cpuUsage();
+  await new Promise((resolve) => setTimeout(resolve, 10_000));
+  const { user, system } = process.cpuUsage(cpu);
+  globalThis.console.log(`idle at the prompt: ${(user + system) / 1e6} CPU seconds in 10 s`);
+  expect((user + system) / 1e6).toBeLessThan(1);
+
+  await guest.type("reboot");
+  await console.until("Linux version", machine, 5 * MINUTES);
+  await console.until(":~# ", machine, 10 * MINUTES);
+  expect(machine.statistics.resets).toBe(1);
+  machine.pressPowerButton();
+  expect(await machine.ended).toEqual({ reason: "power-off" });
+});
