@@ -52,9 +52,34 @@ export const imagesErrors = {
     status: "invalid",
     message: "the archive cannot be unpacked: {reason}",
   },
+  QZ_IMAGES_BAD_LAYOUT: {
+    status: "invalid",
+    message: "the OCI layout cannot be used: {reason}",
+  },
   QZ_IMAGES_TOO_LARGE: {
     status: "exhausted",
     message: "{what} holds more than {limit}: raise the limits if it can be trusted",
+  },
+  QZ_IMAGES_UNRESOLVED: {
+    status: "not-found",
+    message: "the package {package} cannot be installed: {reason}",
+  },
+  QZ_IMAGES_BAD_NAME: {
+    status: "invalid",
+    message: "an image cannot be named {name}: {reason}",
+  },
+  QZ_IMAGES_NO_IMAGE: {
+    status: "not-found",
+    message: "there is no image {name}: import it, or use one of these: {known}",
+  },
+  QZ_IMAGES_EXISTS: {
+    status: "conflict",
+    message: "there is an image {name}: remove it first, or ask for it to be replaced",
+  },
+  QZ_IMAGES_DAMAGED: {
+    status: "invalid",
+    message:
+      "the disk {path} of the image {name} was altered: remove the image and import it again",
   },
   QZ_IMAGES_CANCELLED: { status: "cancelled", message: "building the image was cancelled" },
 } as const satisfies ErrorCatalogue;

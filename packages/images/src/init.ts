@@ -5,8 +5,9 @@ export const INIT_LINE = "queztl: init";
 export const READY_LINE = "queztl: ready";
 
 /**
- * Process 1 until the machine is set up; busybox's init takes over, because it reaps orphans and turns
- * poweroff and reboot into what they say.
+ * Process 1 until the root is there: the initramfs itself, or the disk that the kernel's command line names
+ * with root=. What of Queztl the guest needs lies in /run/queztl either way, so that a disk can hold any
+ * userland, even one without a shell.
  */
 const INIT = `#!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
@@ -18,10 +19,7 @@ mkdir -p /dev/pts /dev/shm
 mount -t devpts -o mode=620,ptmxmode=666 devpts /dev/pts
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 mount -t tmpfs -o mode=755 tmpfs /run
-mount -t tmpfs -o mode=1777 tmpfs /tmp
 ln -sf /proc/self/fd /dev/fd
-hostname -F /etc/hostname
-ip link set lo up
 
 # Loads the drivers of the devices that are there. A new bus brings new devices: three rounds reach
 # from PCI or ACPI over virtio to input.
@@ -34,43 +32,110 @@ for round in 1 2 3; do
   modprobe -abq $aliases 2>/dev/null
 done
 
+mode=rw
+for word in $(cat /proc/cmdline); do
+  case $word in
+    root=*) root=\${word#root=} ;;
+    rootfstype=*) type=\${word#rootfstype=} ;;
+    ro | rw) mode=$word ;;
+  esac
+done
+if [ -z "$root" ]; then
+  mount -t tmpfs -o mode=1777 tmpfs /tmp
+  ln -s /queztl /run/queztl
+  exec /run/queztl/start
+fi
+
+# Some disks take a moment to appear.
+for try in $(seq 100); do
+  [ -b "$root" ] && break
+  usleep 50000
+done
+modprobe -q "\${type:-ext4}"
+mkdir -p /newroot
+if ! mount -t "\${type:-ext4}" -o "$mode" "$root" /newroot; then
+  echo "queztl: the root $root cannot be mounted"
+  poweroff -f
+fi
+# The initramfs goes with the switch, its memory is freed.
+rm -r /queztl/bin /queztl/busybox
+cp -a /queztl /run/queztl
+cp /bin/busybox /run/queztl/busybox
+mkdir /run/queztl/bin
+cp -a /lib/modules /run/queztl/modules
+for path in dev proc run sys; do mount -o move "/$path" "/newroot/$path"; done
+exec switch_root /newroot /run/queztl/start
+`;
+
+/**
+ * Process 1 in the final root. Busybox's init takes over from it, because it reaps orphans and turns
+ * poweroff and reboot into what they say.
+ */
+const START = `#!/run/queztl/busybox sh
+if [ ! -e /run/queztl/bin/sh ]; then
+  /run/queztl/busybox --install -s /run/queztl/bin
+  # As container runtimes do: a disk need not have what we need of it.
+  export PATH=/run/queztl/bin
+  mount -o bind /run/queztl/inittab /etc/inittab
+  [ -d "/lib/modules/$(uname -r)" ] || mount -o bind /run/queztl/modules /lib/modules
+  echo /run/queztl/bin/modprobe >/proc/sys/kernel/modprobe
+fi
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/queztl/bin
+[ -s /etc/hostname ] && hostname "$(cat /etc/hostname)"
+
+ip=/run/queztl/bin/ip
+$ip link set lo up
 for nic in /sys/class/net/*; do
   nic=\${nic##*/}
   [ "$nic" = lo ] && continue
-  ip link set "$nic" up
+  $ip link set "$nic" up
   # Goes on asking in the background when nobody answers the first three times.
-  udhcpc -i "$nic" -b -t 3 -T 1 -S -x hostname:"$(hostname)" >/dev/null 2>&1
+  udhcpc -i "$nic" -s /run/queztl/dhcp -b -t 3 -T 1 -S -x hostname:"$(hostname)" >/dev/null 2>&1
 done
 
 # The power button.
-[ -e /dev/input/event0 ] && acpid -l /dev/null
+[ -e /dev/input/event0 ] && acpid -l /dev/null -c /run/queztl/acpi
+
+# What else an image wants to have running before it is ready.
+for script in /run/queztl/start.d/*; do [ -x "$script" ] && "$script"; done
 
 echo "${READY_LINE}"
-exec /sbin/init
+exec /run/queztl/bin/init
 `;
 
 /** The shell gets a controlling terminal, so that Ctrl-C and jobs work; the machine goes off with it. */
-const CONSOLE = `#!/bin/sh
-cd /root
+const CONSOLE = `#!/run/queztl/busybox sh
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/queztl/bin
+[ -d /root ] && cd /root
 export HOME=/root PS1='\\u@\\h:\\w\\$ '
-setsid cttyhack sh -l
-poweroff
+shell=/run/queztl/bin/sh
+[ -x /bin/sh ] && shell=/bin/sh
+[ -x /bin/bash ] && shell=/bin/bash
+setsid cttyhack "$shell" -l
+/run/queztl/bin/poweroff
 `;
 
-const DHCP = `#!/bin/sh
+const DHCP = `#!/run/queztl/busybox sh
+# The address comes as $ip.
+set_ip=/run/queztl/bin/ip
 case $1 in
   deconfig)
-    ip addr flush dev "$interface"
-    ip link set "$interface" up
+    $set_ip addr flush dev "$interface"
+    $set_ip link set "$interface" up
     ;;
   bound | renew)
-    ip addr replace "$ip/\${mask:-24}" dev "$interface"
-    [ -n "$router" ] && ip route replace default via "\${router%% *}" dev "$interface"
+    $set_ip addr replace "$ip/\${mask:-24}" dev "$interface"
+    [ -n "$router" ] && $set_ip route replace default via "\${router%% *}" dev "$interface"
     : >/etc/resolv.conf
     [ -n "$domain" ] && echo "search $domain" >>/etc/resolv.conf
     for server in $dns; do echo "nameserver $server" >>/etc/resolv.conf; done
     ;;
 esac
+`;
+
+const INITTAB = `::once:/run/queztl/console
+::ctrlaltdel:/run/queztl/bin/reboot
+::shutdown:/run/queztl/bin/umount -a -r 2>/dev/null
 `;
 
 /** A file of the guest that is the same in every image. */
@@ -80,17 +145,19 @@ export interface GuestFile {
   readonly data: string;
 }
 
-/** The scripts and settings of the guest. */
+/** The scripts and settings of the guest. Further executables go into queztl/start.d. */
 export const GUEST_FILES: readonly GuestFile[] = [
   { path: "init", mode: 0o755, data: INIT },
-  { path: "etc/console", mode: 0o755, data: CONSOLE },
+  { path: "queztl/start", mode: 0o755, data: START },
+  { path: "queztl/console", mode: 0o755, data: CONSOLE },
+  { path: "queztl/dhcp", mode: 0o755, data: DHCP },
+  { path: "queztl/inittab", mode: 0o644, data: INITTAB },
   {
-    path: "etc/inittab",
-    mode: 0o644,
-    data: "::once:/etc/console\n::ctrlaltdel:/sbin/reboot\n::shutdown:/bin/umount -a -r 2>/dev/null\n",
+    path: "queztl/acpi/PWRF/00000080",
+    mode: 0o755,
+    data: "#!/run/queztl/busybox sh\n/run/queztl/bin/poweroff\n",
   },
-  { path: "etc/acpi/PWRF/00000080", mode: 0o755, data: "#!/bin/sh\npoweroff\n" },
-  { path: "etc/udhcpc/default.script", mode: 0o755, data: DHCP },
+  { path: "etc/inittab", mode: 0o644, data: INITTAB },
   { path: "etc/hostname", mode: 0o644, data: "queztl\n" },
   { path: "etc/hosts", mode: 0o644, data: "127.0.0.1 localhost queztl\n::1 localhost\n" },
   { path: "etc/resolv.conf", mode: 0o644, data: "" },

@@ -24,7 +24,7 @@ test("busybox and modules → an init, every folder before its files, modules in
   const find = (path: string) => entries.find((entry) => entry.path === path);
   expect(find("init")?.mode).toBe(0o755);
   expect(text(find("init")?.data)).toContain(INIT_LINE);
-  expect(text(find("init")?.data)).toContain(READY_LINE);
+  expect(text(find("queztl/start")?.data)).toContain(READY_LINE);
   expect(find("bin/busybox")).toMatchObject({ mode: 0o755, data: busybox });
   expect(find("dev/console")).toMatchObject({ type: "character-device", major: 5, minor: 1 });
   expect(text(find("lib/modules/6.1.0-test/modules.order")?.data)).toBe(

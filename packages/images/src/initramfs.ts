@@ -20,6 +20,9 @@ export interface InitramfsParts {
 
 const DIRECTORIES = ["bin", "dev", "proc", "run", "sbin", "sys", "tmp", "usr/bin", "usr/sbin"];
 
+/** The applets that the scripts name by their path; everything else is found where it is installed. */
+const APPLETS = ["init", "ip", "modprobe", "poweroff", "reboot", "sh", "umount"];
+
 /**
  * Assembles the initramfs of a small Linux: busybox, an init that loads the drivers of the devices it
  * finds and gives a shell on the console, and the modules with modules.dep and modules.alias. Uncompressed:
@@ -38,6 +41,11 @@ export function buildInitramfs(parts: InitramfsParts): Uint8Array<ArrayBuffer> {
   add({ path: "dev/console", type: "character-device", mode: 0o600, major: 5, minor: 1 });
   add({ path: "bin/busybox", mode: 0o755, data: busybox });
   add({ path: "bin/sh", type: "symlink", data: "busybox" });
+  // Where the scripts find them in every image; a disk's root gets its own (init.ts).
+  add({ path: "queztl/busybox", type: "symlink", data: "/bin/busybox" });
+  for (const name of APPLETS) {
+    add({ path: `queztl/bin/${name}`, type: "symlink", data: "/bin/busybox" });
+  }
   for (const file of GUEST_FILES) add(file);
   for (const module of modules) add({ path: `${base}/${module.path}`, data: module.data });
   const order = modules.map((module) => `${module.path}\n`).join("");

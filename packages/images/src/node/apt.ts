@@ -5,9 +5,13 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { compareVersions, parsePackageIndex } from "../package-index.ts";
 import type { DebianPackage } from "../package-index.ts";
+import { sha256 } from "./cache.ts";
 import type { FetchOptions, PackageSource } from "./package-source.ts";
 
 const run = promisify(execFile);
+
+/** Debian's whole index is 50 MB of text. */
+const INDEX_BYTES_MAX = 512 << 20;
 
 /** Options that make apt keep its package lists in a folder of ours, which needs no root. */
 function privateLists(folder: string): string[] {
@@ -49,21 +53,43 @@ export function aptSource(listsFolder?: string): PackageSource {
       const found = await show(name, options.signal);
       return found.sort((a, b) => compareVersions(b.version, a.version))[0];
     },
+    async index(options: FetchOptions = {}) {
+      await ready(options.signal);
+      const { stdout } = await run("apt-cache", [...settings, "dumpavail"], {
+        signal: options.signal,
+        maxBuffer: INDEX_BYTES_MAX,
+      });
+      return stdout;
+    },
     async fetch(wanted: DebianPackage, options: FetchOptions = {}) {
-      const { signal } = options;
-      await ready(signal);
-      const folder = await mkdtemp(join(tmpdir(), "queztl-apt-"));
-      try {
-        const what = `${wanted.name}=${wanted.version}`;
-        await run("apt-get", [...settings, "-q", "download", what], { cwd: folder, signal });
-        const deb = (await readdir(folder)).find((file) => file.endsWith(".deb"));
-        if (deb === undefined) throw new Error(`apt-get left no .deb for ${what}`);
-        return await readFile(join(folder, deb));
-      } finally {
-        await rm(folder, { recursive: true, force: true });
-      }
+      await ready(options.signal);
+      const [deb] = await download(settings, [wanted], options.signal);
+      if (!deb) throw new Error(`apt-get left no .deb for ${wanted.name}`);
+      return deb;
+    },
+    async fetchMany(wanted: readonly DebianPackage[], options: FetchOptions = {}) {
+      await ready(options.signal);
+      const debs = await download(settings, wanted, options.signal);
+      return new Map(debs.map((deb) => [sha256(deb), deb]));
     },
   };
+}
+
+/** What apt-get puts into an empty folder when asked for these packages. */
+async function download(
+  settings: readonly string[],
+  wanted: readonly DebianPackage[],
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array[]> {
+  const folder = await mkdtemp(join(tmpdir(), "queztl-apt-"));
+  try {
+    const names = wanted.map(({ name, version }) => `${name}=${version}`);
+    await run("apt-get", [...settings, "-q", "download", ...names], { cwd: folder, signal });
+    const files = (await readdir(folder)).filter((file) => file.endsWith(".deb"));
+    return await Promise.all(files.map((file) => readFile(join(folder, file))));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 async function update(folder: string, signal: AbortSignal | undefined): Promise<void> {

@@ -7,8 +7,8 @@ import { flavours } from "../flavours.ts";
 import type { DebianPackage } from "../package-index.ts";
 import { describe, makeBzImage, makeDeb } from "../testing/packages.ts";
 import { buildImage } from "./build-image.ts";
-import type { ImageProgress } from "./build-image.ts";
 import type { PackageSource } from "./package-source.ts";
+import type { ImageProgress } from "./progress.ts";
 
 const kernelDeb = await makeDeb({
   "boot/vmlinuz-6.1.0-9-cloud-amd64": makeBzImage(),

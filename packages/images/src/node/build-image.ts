@@ -1,8 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { extractVmlinux } from "@queztl/boot";
-import { isQueztlError } from "@queztl/errors";
-import type { QueztlError } from "@queztl/errors";
 import { readDeb } from "../deb.ts";
 import { imagesError } from "../errors.ts";
 import { BUSYBOX_PACKAGE, flavours } from "../flavours.ts";
@@ -13,23 +11,11 @@ import { readKernelPackage } from "../kernel-package.ts";
 import type { DebianPackage } from "../package-index.ts";
 import { pinnedPackages } from "../pins.ts";
 import type { ImagePackages } from "../pins.ts";
-import { aptSource } from "./apt.ts";
 import { readVerified, sha256, writeAtomically } from "./cache.ts";
 import { queztlHome } from "./home.ts";
-import { DEBIAN_MIRRORS, mirrorSource } from "./mirror.ts";
+import { defaultSources, fetchPackage, fromFirst } from "./fetch-packages.ts";
 import type { PackageSource } from "./package-source.ts";
-
-/** What is being done, for a progress display. */
-export interface ImageProgress {
-  readonly step: "resolve" | "download" | "unpack" | "extract" | "assemble" | "cached";
-  /** The package it is about. */
-  readonly package?: string;
-  /** Bytes received and to receive, while downloading. */
-  readonly bytes?: number;
-  readonly totalBytes?: number;
-  /** Where it comes from, while downloading. */
-  readonly source?: string;
-}
+import type { OnProgress } from "./progress.ts";
 
 /** Which image, and where from and to. */
 export interface BuildImageOptions {
@@ -44,7 +30,7 @@ export interface BuildImageOptions {
   /** Replaces apt and the mirrors altogether. */
   readonly sources?: readonly PackageSource[];
   readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: ImageProgress) => void;
+  readonly onProgress?: OnProgress;
 }
 
 /** A file of an image and its SHA-256 in hexadecimal. */
@@ -97,11 +83,7 @@ export async function buildImage(options: BuildImageOptions = {}): Promise<Guest
 async function build(options: BuildImageOptions): Promise<GuestImage> {
   const { flavour = "cloud", signal, onProgress = () => undefined } = options;
   const home = options.home ?? queztlHome();
-  const sources = options.sources ?? [
-    aptSource(),
-    ...(options.mirrors ?? DEBIAN_MIRRORS).map(mirrorSource),
-    aptSource(join(home, "apt")),
-  ];
+  const sources = options.sources ?? defaultSources(home, options.mirrors);
   signal?.throwIfAborted();
   onProgress({ step: "resolve" });
   const packages =
@@ -223,64 +205,4 @@ async function newest(
     if (!found) throw new Error("no such package");
     return found;
   });
-}
-
-interface Fetching {
-  readonly home: string;
-  readonly sources: readonly PackageSource[];
-  readonly signal: AbortSignal | undefined;
-  readonly onProgress: (progress: ImageProgress) => void;
-}
-
-/** A package from the cache or the first source that has it with the right checksum. */
-async function fetchPackage(wanted: DebianPackage, fetching: Fetching): Promise<Uint8Array> {
-  const path = join(fetching.home, "packages", `${wanted.sha256}.deb`);
-  const cached = await readVerified(path, wanted.sha256);
-  if (cached) return cached;
-  const { sources, signal, onProgress } = fetching;
-  const progress = { step: "download", package: wanted.name, totalBytes: wanted.size } as const;
-  const deb = await fromFirst(wanted.name, sources, signal, async (source) => {
-    onProgress({ ...progress, bytes: 0, source: source.name });
-    const bytes = await source.fetch(wanted, {
-      signal,
-      onBytes: (received) => onProgress({ ...progress, bytes: received, source: source.name }),
-    });
-    const actual = sha256(bytes);
-    if (actual === wanted.sha256) return bytes;
-    const what = `${wanted.name} from ${source.name}`;
-    throw imagesError("QZ_IMAGES_CHECKSUM", { what, actual, expected: wanted.sha256 });
-  });
-  onProgress({ ...progress, bytes: wanted.size });
-  await writeAtomically(path, deb);
-  return deb;
-}
-
-/** Asks the sources in turn. When all fail, a checksum that did not match is what the caller must hear of. */
-async function fromFirst<Result>(
-  name: string,
-  sources: readonly PackageSource[],
-  signal: AbortSignal | undefined,
-  ask: (source: PackageSource) => Promise<Result>,
-): Promise<Result> {
-  const failures: string[] = [];
-  let altered: QueztlError | undefined;
-  for (const source of sources) {
-    signal?.throwIfAborted();
-    try {
-      return await ask(source);
-    } catch (cause) {
-      signal?.throwIfAborted();
-      if (isQueztlError(cause, "QZ_IMAGES_CHECKSUM")) altered ??= cause;
-      failures.push(`${source.name}: ${reasonOf(cause)}`);
-    }
-  }
-  if (altered) throw altered;
-  const reason = failures.length > 0 ? failures.join("; ") : "there is no source to ask";
-  throw imagesError("QZ_IMAGES_UNAVAILABLE", { package: name, reason });
-}
-
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const cause = error.cause instanceof Error ? ` (${error.cause.message})` : "";
-  return `${error.message.trim().split("\n").at(-1)}${cause}`;
 }

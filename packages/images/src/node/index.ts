@@ -1,5 +1,12 @@
 export { buildImage } from "./build-image.ts";
-export type { BuildImageOptions, GuestImage, ImageFile, ImageProgress } from "./build-image.ts";
+export type { BuildImageOptions, GuestImage, ImageFile } from "./build-image.ts";
+export type { ImageProcess } from "./catalogue.ts";
+export { FileDisk } from "./file-disk.ts";
 export { queztlHome } from "./home.ts";
+export { importImage } from "./import-image.ts";
+export type { ImportImageOptions } from "./import-image.ts";
 export { DEBIAN_MIRRORS } from "./mirror.ts";
-export type { PackageSource } from "./package-source.ts";
+export { BUILT_IN_IMAGES, listImages, openImage, removeImage } from "./open-image.ts";
+export type { DiskFile, Image, ImageSummary, OpenImageOptions } from "./open-image.ts";
+export type { FetchOptions, PackageSource } from "./package-source.ts";
+export type { ImageProgress, OnProgress } from "./progress.ts";

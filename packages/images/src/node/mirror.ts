@@ -22,22 +22,27 @@ const INDEX_BYTES_MAX = 64 << 20;
  */
 export function mirrorSource(mirror: string): PackageSource {
   const base = mirror.replace(/\/+$/, "");
+  let text: Promise<string> | undefined;
   let index: Promise<DebianPackage[]> | undefined;
+  const readText = (signal: AbortSignal | undefined) => (text ??= readIndex(base, signal));
   return {
     name: base,
     async newest(name: string, options: FetchOptions = {}) {
-      const packages = await (index ??= readIndex(base, options.signal));
+      const packages = await (index ??= readText(options.signal).then((all) =>
+        parsePackageIndex(all, base),
+      ));
       return packages
         .filter((candidate) => candidate.name === name)
         .sort((a, b) => compareVersions(b.version, a.version))[0];
     },
+    index: async (options: FetchOptions = {}) => await readText(options.signal),
     async fetch(wanted: DebianPackage, options: FetchOptions = {}) {
       return await get(`${base}/${wanted.path}`, { ...options, limit: wanted.size });
     },
   };
 }
 
-async function readIndex(base: string, signal: AbortSignal | undefined): Promise<DebianPackage[]> {
+async function readIndex(base: string, signal: AbortSignal | undefined): Promise<string> {
   const bad = (reason: string) => imagesError("QZ_IMAGES_BAD_INDEX", { source: base, reason });
   if (!base.startsWith("https://")) throw bad("only an index over HTTPS can be trusted");
   const suite = `${base}/dists/${SUITE}`;
@@ -51,7 +56,7 @@ async function readIndex(base: string, signal: AbortSignal | undefined): Promise
   if (actual !== expected) {
     throw imagesError("QZ_IMAGES_CHECKSUM", { what: `${suite}/${INDEX}`, actual, expected });
   }
-  return parsePackageIndex(new TextDecoder().decode(await decompress(compressed)), base);
+  return new TextDecoder().decode(await decompress(compressed));
 }
 
 async function get(url: string, options: FetchOptions & { limit: number }): Promise<Uint8Array> {

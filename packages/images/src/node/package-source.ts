@@ -13,6 +13,16 @@ export interface PackageSource {
   readonly name: string;
   /** The newest version of a package, or undefined when the source does not know it. */
   newest(name: string, options?: FetchOptions): Promise<DebianPackage | undefined>;
+  /** The whole Packages index, for working out what depends on what; left out where there is none. */
+  index?(options?: FetchOptions): Promise<string>;
+  /**
+   * Some of several packages at once, by their SHA-256, where that is quicker than one by one; what is left
+   * out is fetched singly.
+   */
+  fetchMany?(
+    wanted: readonly DebianPackage[],
+    options?: FetchOptions,
+  ): Promise<ReadonlyMap<string, Uint8Array>>;
   /** The bytes of a .deb. Rejects with the reason why not. */
   fetch(wanted: DebianPackage, options?: FetchOptions): Promise<Uint8Array>;
 }

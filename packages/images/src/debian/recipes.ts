@@ -1,0 +1,41 @@
+/** A disk image made of Debian packages. */
+export interface DebianRecipe {
+  /** Packages that are wanted beside the essential ones; what they depend on follows. */
+  readonly packages: readonly string[];
+  /** Dependencies that are left out. */
+  readonly without: readonly string[];
+  /** Bytes free on the disk for the guest's own files. */
+  readonly freeBytes: number;
+  /** Commands whose traces a template should already hold: caches filled, libraries read. */
+  readonly warmUp: readonly (readonly string[])[];
+}
+
+/** What every Debian image has: apt, the usual tools, and what makes a disk larger. */
+const USERLAND = [
+  // Named so that they, and not larger ones, are what others depend on.
+  "mawk",
+  "usr-is-merged",
+  "apt",
+  "debian-archive-keyring",
+  "e2fsprogs",
+  "iproute2",
+  "mount",
+  "netbase",
+  "procps",
+] as const;
+
+/** The names of the disk images that are made of Debian packages. */
+export type DebianImageName = "debian" | "python";
+
+/** How they are made. */
+export const debianRecipes: Readonly<Record<DebianImageName, DebianRecipe>> = {
+  debian: { packages: USERLAND, without: [], freeBytes: 2 ** 30, warmUp: [] },
+  python: {
+    // OpenBLAS is many times faster than the reference BLAS that would come otherwise.
+    packages: [...USERLAND, "python3", "libopenblas0-pthread", "python3-numpy", "python3-scipy"],
+    // Compiles Python to C++ when SciPy itself is built; it would bring a C++ compiler along.
+    without: ["python3-pythran"],
+    freeBytes: 2 ** 30,
+    warmUp: [["python3", "-c", "import numpy, scipy.linalg, scipy.optimize, scipy.stats"]],
+  },
+};
