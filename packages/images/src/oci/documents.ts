@@ -61,9 +61,7 @@ export function parseOciConfig(text: string, what: string): OciConfig {
   const config = isObject(json["config"]) ? json["config"] : {};
   const strings = (key: string) => {
     const value = config[key];
-    return Array.isArray(value) && value.every((each) => typeof each === "string")
-      ? value
-      : [];
+    return Array.isArray(value) && value.every((each) => typeof each === "string") ? value : [];
   };
   const string = (key: string) => {
     const value = config[key];

@@ -28,10 +28,21 @@ const COMPRESS: Record<TarCompression, (tar: Uint8Array) => Uint8Array | Promise
   none: (tar) => tar,
 };
 
+/** A tar archive of small files, named as dpkg-deb names them. */
+async function packFiles(files: Readonly<Record<string, string>>): Promise<Uint8Array> {
+  return await packTar(
+    Object.entries(files).map(([path, body]) => ({
+      header: { name: `./${path}`, size: utf8.encode(body).length, type: "file" as const },
+      body,
+    })),
+  );
+}
+
 /** A .deb with the given files, named as dpkg-deb names them: "./path". */
 export async function makeDeb(
   files: Readonly<Record<string, string | Uint8Array>>,
   compression: TarCompression = "xz",
+  control: Readonly<Record<string, string>> = {},
 ): Promise<Uint8Array> {
   const entries = Object.entries(files).map(([path, content]) => {
     const body = typeof content === "string" ? utf8.encode(content) : content;
@@ -45,7 +56,7 @@ export async function makeDeb(
   const suffix = compression === "none" ? "" : `.${compression}`;
   return makeAr([
     { name: "debian-binary", data: utf8.encode("2.0\n") },
-    { name: "control.tar.xz", data: await xz.compress(await packTar([])) },
+    { name: "control.tar.xz", data: await xz.compress(await packFiles(control)) },
     { name: `data.tar${suffix}`, data: await COMPRESS[compression](tar) },
   ]);
 }
