@@ -28,10 +28,11 @@ export function toJsonSchema(
   const converted = z.toJSONSchema(schema, {
     io,
     target: "draft-2020-12",
-    override({ jsonSchema }) {
+    override({ jsonSchema, zodSchema }) {
       delete jsonSchema["id"];
-      // Later servers may say more: an answer is not wrong for it.
-      if (io === "output" && jsonSchema.additionalProperties === false) {
+      // Later servers may say more: an answer is not wrong for it. Strict parts are an input's.
+      const open = zodSchema instanceof z.ZodObject && zodSchema.def.catchall === undefined;
+      if (io === "output" && open) {
         delete jsonSchema.additionalProperties;
       }
     },

@@ -50,7 +50,11 @@ interface RootTypes {
 
 // A procedure whose fields may all be left out can be called without an input.
 type ProcedureInput<Input extends z.ZodType> =
-  Partial<z.input<Input>> extends z.input<Input> ? z.input<Input> | undefined : z.input<Input>;
+  z.input<Input> extends Record<string, never>
+    ? z.input<Input> | undefined
+    : Partial<z.input<Input>> extends z.input<Input>
+      ? z.input<Input> | undefined
+      : z.input<Input>;
 
 type ProcedureOf<Of> =
   Of extends Operation<infer Kind, infer Input, infer Output>

@@ -129,7 +129,7 @@ export const brainOptimizeInput = z.strictObject({
 /** What the optimisation cycle has found and done. */
 export const optimisation = z
   .object({
-    at: time.describe("When"),
+    at: time.describe("When it looked"),
     actions: z
       .array(
         z.object({
@@ -137,7 +137,7 @@ export const optimisation = z
           kind: name.describe("What sort of action, such as warm-pool or idle-reclamation"),
           subject: id.describe("What it is about, such as a size class"),
           value: z.number().describe("The new value: VMs, seconds or MiB, as the kind has it"),
-          reason: text(1000).describe("Why"),
+          reason: text(1000).describe("Why it is worth doing"),
           expectedGain: z.number().describe("What it should gain, in GiB times seconds"),
           realisedGain: z.number().nullable().describe("What it did gain, once that is known"),
           done: z.boolean().describe("Whether it was done"),

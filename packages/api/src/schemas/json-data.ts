@@ -17,8 +17,8 @@ const jsonLength = (value: unknown): number => JSON.stringify(value)?.length ?? 
 
 /**
  * What makes a value unfit to be looked at by a schema, undefined where nothing does: kinds that JSON
- * does not have, numbers that are not finite, keys that reach for a prototype, nesting and sizes that
- * would exhaust a recursive validator. Walks without recursion; a circle ends at the depth limit.
+ * does not have, numbers that are not finite, text that no database keeps, keys that reach for a
+ * prototype, nesting and sizes that would exhaust a recursive validator. Walks without recursion; a circle ends at the depth limit.
  */
 export function unfitness(input: unknown): string | undefined {
   const stack: (readonly [value: unknown, depth: number])[] = [[input, 0]];
@@ -29,6 +29,10 @@ export function unfitness(input: unknown): string | undefined {
     if (seen > INPUT_LIMITS.values) return `it has more than ${INPUT_LIMITS.values} values`;
     const kind = kindOf(value);
     if (kind === "leaf") continue;
+    if (kind === "text") {
+      if (unstorable.test(value as string)) return "a text has a NUL or half a character";
+      continue;
+    }
     if (kind !== "array" && kind !== "object") return kind;
     if (depth >= INPUT_LIMITS.depth) return `it is nested deeper than ${INPUT_LIMITS.depth} levels`;
     if (kind === "array") {
@@ -40,6 +44,7 @@ export function unfitness(input: unknown): string | undefined {
       continue;
     }
     for (const key of Object.keys(value as object)) {
+      if (unstorable.test(key)) return "a key has a NUL or half a character";
       if (key === "__proto__") return "a key is called __proto__";
       if (key.length > INPUT_LIMITS.key)
         return `a key is longer than ${INPUT_LIMITS.key} characters`;
@@ -49,9 +54,13 @@ export function unfitness(input: unknown): string | undefined {
   return undefined;
 }
 
+// PostgreSQL refuses NUL in text and in JSON, and UTF-8 has no lone surrogates.
+const unstorable = /[\0\p{Cs}]/u;
+
 function kindOf(value: unknown): string {
   switch (typeof value) {
     case "string":
+      return "text";
     case "boolean":
     case "undefined":
       return "leaf";

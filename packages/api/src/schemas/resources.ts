@@ -7,7 +7,7 @@ export const resourceWishes = z
   .strictObject({
     cpu: cpu.optional().describe("Processors"),
     memoryMib: memoryMib.optional().describe("Memory in MiB"),
-    gpu: gpu.optional().describe("GPUs"),
+    gpu: gpu.optional().describe("GPUs, whole ones"),
     diskMib: diskMib.optional().describe("Disk in MiB"),
   })
   .meta({ id: "ResourceWishes", description: "Resources asked for" });
@@ -25,7 +25,7 @@ export const resources = z
   .object({
     cpu: cpu.describe("Processors"),
     memoryMib: memoryMib.describe("Memory in MiB"),
-    gpu: gpu.describe("GPUs"),
+    gpu: gpu.describe("GPUs, whole ones"),
     diskMib: diskMib.describe("Disk in MiB"),
   })
   .meta({ id: "Resources", description: "Resources as they were given" });
