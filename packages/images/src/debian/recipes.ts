@@ -29,13 +29,13 @@ export type DebianImageName = "debian" | "python";
 
 /** How they are made. */
 export const debianRecipes: Readonly<Record<DebianImageName, DebianRecipe>> = {
-  debian: { packages: USERLAND, without: [], freeBytes: 2 ** 30, warmUp: [] },
+  debian: { packages: USERLAND, without: [], freeBytes: 512 << 20, warmUp: [] },
   python: {
     // OpenBLAS is many times faster than the reference BLAS that would come otherwise.
     packages: [...USERLAND, "python3", "libopenblas0-pthread", "python3-numpy", "python3-scipy"],
     // Compiles Python to C++ when SciPy itself is built; it would bring a C++ compiler along.
     without: ["python3-pythran"],
-    freeBytes: 2 ** 30,
+    freeBytes: 512 << 20,
     warmUp: [["python3", "-c", "import numpy, scipy.linalg, scipy.optimize, scipy.stats"]],
   },
 };

@@ -17,20 +17,29 @@ import { isVerified } from "./verified-files.ts";
 /** Raise it when a disk changes in a way that its packages and recipe do not show. */
 const FORMAT = 1;
 
+/** Which disk. */
+export interface DebianDiskOptions {
+  /** Default "pinned". */
+  readonly versions?: "pinned" | "newest" | undefined;
+  /** Default: what the recipe says. */
+  readonly freeBytes?: number;
+}
+
 /**
  * The folder of a Debian disk image; built where it is missing or was altered. Builders of the same image
  * wait for the first.
  */
 export async function debianDisk(
   name: DebianImageName,
-  versions: "pinned" | "newest",
+  options: DebianDiskOptions,
   fetching: Fetching,
 ): Promise<string> {
   const { home, signal, onProgress } = fetching;
   const recipe = debianRecipes[name];
+  const { versions = "pinned", freeBytes = recipe.freeBytes } = options;
   const packages =
     versions === "pinned" ? pinnedDebian(name) : await newestPackages(name, fetching);
-  const inputs = { FORMAT, recipe, packages: packages.map((each) => each.sha256) };
+  const inputs = { FORMAT, recipe, freeBytes, packages: packages.map((each) => each.sha256) };
   const key = sha256(JSON.stringify(inputs)).slice(0, 12);
   const folder = `${name}@${key}`;
   const place = join(imagesFolder(home), folder);
@@ -70,7 +79,7 @@ export async function debianDisk(
           })),
         }),
         identity: folder,
-        freeBytes: recipe.freeBytes,
+        freeBytes,
         signal,
         onProgress,
       }),

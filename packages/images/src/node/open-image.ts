@@ -93,12 +93,16 @@ async function open(name: string, options: OpenImageOptions): Promise<Image> {
   const initramfs = Object.hasOwn(INITRAMFS_IMAGES, name) ? INITRAMFS_IMAGES[name] : undefined;
   if (initramfs) return fromKernel(name, await buildImage({ ...options, flavour: initramfs }));
   const folder = isDebianName(name)
-    ? await debianDisk(name, options.versions ?? "pinned", {
-        home,
-        sources: options.sources ?? defaultSources(home, options.mirrors),
-        signal,
-        onProgress,
-      })
+    ? await debianDisk(
+        name,
+        { versions: options.versions },
+        {
+          home,
+          sources: options.sources ?? defaultSources(home, options.mirrors),
+          signal,
+          onProgress,
+        },
+      )
     : join(imagesFolder(home), name);
   const record = /^[^./]/.test(name) ? await readRecord(folder) : undefined;
   if (!record) {
