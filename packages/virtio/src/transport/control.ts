@@ -7,6 +7,7 @@ import { SplitQueue } from "../ring/split-queue.ts";
 import type { QueueProgress } from "../ring/split-queue.ts";
 import { checkState, isWhole } from "../state.ts";
 import { QUEUE_ADDRESSES } from "./registers.ts";
+import type { QueueRegisters } from "./registers.ts";
 import { Session } from "./session.ts";
 
 /** Bits of the device status field (virtio 1.2, 2.1). */
@@ -25,16 +26,6 @@ export interface TransportOptions {
   readonly device: VirtioDevice;
   /** Told each coded error that ended in DEVICE_NEEDS_RESET. */
   readonly onFault?: (error: Error) => void;
-}
-
-/** A queue as the driver describes it before enabling it. */
-export interface QueueRegisters {
-  size: number;
-  enabled: boolean;
-  /** Guest-physical addresses as the driver wrote them, in two halves each: low, high. */
-  descriptors: [number, number];
-  driverRing: [number, number];
-  deviceRing: [number, number];
 }
 
 /** The saved registers and queues of a device, with the device's own state. */

@@ -1,5 +1,14 @@
 import { isWhole } from "../state.ts";
-import type { QueueRegisters } from "./control.ts";
+
+/** A queue as the driver describes it before enabling it. */
+export interface QueueRegisters {
+  size: number;
+  enabled: boolean;
+  /** Guest-physical addresses as the driver wrote them, in two halves each: low, high. */
+  descriptors: [number, number];
+  driverRing: [number, number];
+  deviceRing: [number, number];
+}
 
 /** The 64-bit addresses of a queue, in the order both transports lay them out. */
 export const QUEUE_ADDRESSES = ["descriptors", "driverRing", "deviceRing"] as const;
