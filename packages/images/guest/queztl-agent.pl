@@ -725,15 +725,14 @@ sub start_get {
     my $path = field($fields, 'path', '');
     refuse('the path is not absolute', $EINVAL) unless $path =~ m{\A/};
     @$job{qw(kind count bytes)} = ('get', 0, 0);
-    if (-d $path) { $job->{walk} = [open_folder($path, '')] }
-    elsif (-f _) { $job->{walk} = []; (my $name = $path) =~ s{\A.*/}{}s; announce($job, $path, $name, 1) }
-    else { refuse_os($path) unless -e _; refuse("$path is neither a file nor a folder", $EINVAL) }
-}
-
-sub open_folder {
-    my ($path, $prefix) = @_;
-    opendir my $handle, $path or refuse_os($path);
-    return [$handle, $path, $prefix];
+    $job->{walk} = [];
+    stat $path or refuse_os($path);
+    if (-d _ && !defined field($fields, 'file')) {
+        opendir my $handle, $path or refuse_os($path);
+        push @{ $job->{walk} }, [$handle, $path, ''];
+    }
+    elsif (-f _) { announce($job, $path, $path =~ m{([^/]+)\z}, 1) }
+    else { refuse("$path is not a file" . (-d _ ? '' : ', nor a folder'), $EINVAL) }
 }
 
 # Sends what the host has credit for. True when more can be sent at once.
@@ -1014,6 +1013,7 @@ sub run_daemon {
     }
 }
 
+$0 = 'queztl-agent';
 my $how = @ARGV ? $ARGV[0] : '';
 if ($how eq '--daemon') { run_daemon() }
 elsif ($how eq '--stdio') { ($port_in, $port_out) = (\*STDIN, \*STDOUT); serve(0) }

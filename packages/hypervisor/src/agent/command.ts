@@ -139,6 +139,7 @@ class Command implements AgentCommand {
     this.kill();
     this.#output.discard();
     this.#errors.discard();
+    await this.done.catch(() => undefined);
   }
 
   async #begin(request: CommandRequest, options: ExecOptions): Promise<void> {

@@ -99,11 +99,13 @@ async function sendContent(copy: Copy, content: GuestContent): Promise<boolean> 
 export async function* getEntries(
   connection: Connection,
   path: string,
-  options: CopyOutOptions,
+  options: CopyOutOptions & { readonly file?: boolean },
 ): AsyncGenerator<GuestEntryOut, void> {
-  const { maxBytes = 2 ** 30, maxEntries = 1_000_000, signal } = options;
+  const { maxBytes = 2 ** 30, maxEntries = 1_000_000, signal, file = false } = options;
   const copy = new Copy(connection, "get", signal);
-  await copy.begin([["path", absolutePath(path)]]);
+  const fields: Field[] = [["path", absolutePath(path)]];
+  if (file) fields.push(["file", "1"]);
+  await copy.begin(fields);
   let entries = 0;
   let bytes = 0;
   const limited = (count: number, limit: number, what: string) => {
@@ -160,9 +162,9 @@ export async function readGuestFile(
   path: string,
   options: CopyOutOptions,
 ): Promise<Uint8Array> {
-  const limits = { maxBytes: 16 * 1024 * 1024, ...options, maxEntries: 1 };
+  const limits = { maxBytes: 16 * 1024 * 1024, ...options, maxEntries: 1, file: true };
   for await (const entry of getEntries(connection, path, limits)) {
-    if (entry.skipped !== undefined || entry.type !== "file" || entry.path.includes("/")) break;
+    if (entry.skipped !== undefined || entry.type !== "file") break;
     const chunks: Uint8Array[] = [];
     let length = 0;
     for await (const chunk of entry.content) {
@@ -173,7 +175,7 @@ export async function readGuestFile(
   }
   throw hypervisorError("QZ_HYPERVISOR_AGENT_REFUSED", {
     what: "get",
-    reason: `${path} is no file`,
+    reason: `${path} cannot be read`,
   });
 }
 

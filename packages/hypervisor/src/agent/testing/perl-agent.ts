@@ -2,7 +2,7 @@ import { spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
+import type { TestContext } from "vitest";
 import type { ByteChannel } from "../channel.ts";
 import { AgentClient } from "../client.ts";
 
@@ -73,21 +73,33 @@ export class PerlAgent implements ByteChannel, AsyncDisposable {
   }
 }
 
-/** A test with the real agent; skipped, with the reason said aloud, where there is no perl. */
-export function agentTest(
-  name: string,
-  run: (fixture: { client: AgentClient; agent: PerlAgent }) => Promise<void>,
-): void {
-  const unavailable = agentUnavailable();
-  test(name, async ({ skip }) => {
+/** What a test with the real agent works with. */
+export interface AgentFixtures {
+  readonly agent: PerlAgent;
+  readonly client: AgentClient;
+}
+
+/** For `test.extend`; the tests are skipped, with the reason said aloud, where there is no perl. */
+export const agentFixtures = {
+  agent: async (
+    { skip }: Pick<TestContext, "skip">,
+    use: (agent: PerlAgent) => Promise<void>,
+  ): Promise<void> => {
+    const unavailable = agentUnavailable();
     if (unavailable !== undefined) {
       console.log(`skipped, the guest agent cannot run: ${unavailable}`);
       return skip(unavailable);
     }
     await using agent = new PerlAgent();
-    await using client = await AgentClient.connect(agent);
-    await run({ client, agent });
+    await use(agent);
     // A warning of Perl is a mistake in the agent.
-    expect(agent.complaints).toBe("");
-  });
-}
+    if (agent.complaints !== "") throw new Error(agent.complaints);
+  },
+  client: async (
+    { agent }: Pick<AgentFixtures, "agent">,
+    use: (client: AgentClient) => Promise<void>,
+  ): Promise<void> => {
+    await using client = await AgentClient.connect(agent);
+    await use(client);
+  },
+};
