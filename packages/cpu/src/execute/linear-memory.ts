@@ -275,9 +275,14 @@ export class LinearMemory {
     return system ? this.paging.smap : !user && this.strict;
   }
 
-  /** Throws #AC for a program's access of `bytes` bytes, a power of two, that is not aligned, if that is checked. */
-  checkAligned(address: bigint, bytes: number): void {
-    this.#checkAlignment(Number(address & 0xfffn), bytes, this.user);
+  /**
+   * Throws the faults that come before page faults: of an address that is not canonical, and #AC for a program's
+   * access that is not aligned to a power of two, if that is checked.
+   */
+  checkOperand(address: bigint, length: number, alignment: number): void {
+    const low = Number(address & 0xffffffffn) | 0;
+    this.checkAddress(low, Number(address >> 32n) | 0, length);
+    this.#checkAlignment(low, alignment, this.user);
   }
 
   #checkAlignment(low: number, bytes: number, user: boolean): void {
@@ -293,6 +298,7 @@ export class LinearMemory {
   ): void {
     const user = this.user && !system;
     const strict = this.#strict(user, system);
+    this.checkAddress(Number(address & 0xffffffffn) | 0, Number(address >> 32n) | 0, length);
     for (let at = 0; at < length;) {
       const here = BigInt.asUintN(this.long ? 64 : 32, address + BigInt(at));
       const low = Number(here & 0xffffffffn) | 0;

@@ -190,8 +190,9 @@ const cmps: Description = {
     stopAtZero(s);
     const from = f.let(s.linear("operand", index(s, Register.Rsi), width / 8, false));
     const at = f.let(s.linear(Segment.Es, index(s, Register.Rdi), width / 8, false));
-    const first = f.let(s.load(width, from));
+    // Where both fault it is the destination's fault that counts.
     const second = f.let(s.load(width, at));
+    const first = f.let(s.load(width, from));
     compareElements(s, width, first, second);
     const by = f.let(step(s, width / 8));
     advance(s, Register.Rsi, by);

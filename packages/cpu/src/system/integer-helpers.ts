@@ -33,9 +33,7 @@ function compareExchangeWide(cpu: Core, op: MicroOp): void {
   const bytes = wide ? 8 : 4;
   const { address } = op;
   if (wide && (address & 15n) !== 0n) raise(Vector.GeneralProtection, 0);
-  const [lowHalf, highHalf] = [Number(address & 0xffffffffn) | 0, Number(address >> 32n) | 0];
-  linear.checkAddress(lowHalf, highHalf, bytes * 2);
-  linear.checkAligned(address, bytes * 2);
+  linear.checkOperand(address, bytes * 2, bytes * 2);
   linear.checkWritable(address, bytes * 2);
   const bits = bytes * 8;
   const mask = (1n << BigInt(bits)) - 1n;
@@ -72,7 +70,7 @@ function enter(cpu: Core, op: MicroOp): void {
   // The new top of the stack must be writable, although nothing is written there.
   const probe = stack.pointer & stackMask;
   const base = cpu.linear.long ? 0n : cpu.u64(cpu.segmentAt(Segment.Ss, SegmentField.Base));
-  cpu.linear.checkAligned(base + probe, bytes);
+  cpu.linear.checkOperand(base + probe, bytes, bytes);
   cpu.linear.checkWritable(base + probe, bytes);
   stack.commit();
   const kept = op.operandSize === 16 ? rbp & ~0xffffn : 0n;

@@ -100,9 +100,10 @@ function stringIo(direction: "in" | "out") {
     const repeated = op.rep || op.repne;
     const mask = indexMask(op);
     const count = (cpu.registers[Register.Rcx] as bigint) & mask;
-    if (repeated && count === 0n) return HelperStatus.Next;
     const port = Number((cpu.registers[Register.Rdx] as bigint) & 0xffffn);
+    // Permission is asked for even where nothing is to be moved.
     checkPorts(cpu, port, size);
+    if (repeated && count === 0n) return HelperStatus.Next;
     const index = direction === "in" ? Register.Rdi : Register.Rsi;
     const segment = direction === "in" ? Segment.Es : op.segment;
     const offset = (cpu.registers[index] as bigint) & mask;

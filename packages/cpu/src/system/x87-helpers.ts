@@ -35,6 +35,7 @@ function execute(cpu: Core, op: MicroOp): void {
     location.dataSelector = selectorOf(cpu, segment);
     location.dataPointer = BigInt.asUintN(64, op.address - base);
     x87.layout = { operandSize: narrow ? 16 : 32, realAddresses: isReal(cpu) };
+    linear.checkOperand(op.address, bytes, alignmentOf(bytes, narrow));
     if (use.access === "load") linear.readInto(op.address, image);
     else linear.checkWritable(op.address, bytes);
   }
@@ -60,6 +61,12 @@ function execute(cpu: Core, op: MicroOp): void {
       return;
     case X87Outcome.done:
   }
+}
+
+/** The alignment that #AC asks of an operand: its size; 8 for 80-bit ones, a word's for images (Intel SDM vol. 3, table 6-7). */
+function alignmentOf(bytes: number, narrow: boolean): number {
+  if (bytes > 10) return narrow ? 2 : 4;
+  return bytes === 10 ? 8 : bytes;
 }
 
 /** FWAIT: reports a pending exception; #NM if CR0.MP and CR0.TS are set. */

@@ -48,7 +48,7 @@ export const NOT_COMPARED: Readonly<Record<string, string>> = {
   sysret: "AMD and Intel processors check privilege and mode in different order",
 };
 
-const SIMD_KINDS = /^(xmm|mmx|st)/;
+const SIMD_KINDS = /^(xmm|mmx|st0?$)/;
 
 /** Forms of x87, MMX and SSE, and what saves their state. */
 export function usesVectors(entry: OpcodeEntry): boolean {

@@ -215,8 +215,8 @@ class Draft {
     const part = (register: number): bigint =>
       register < 0 ? 0n : (this.registers[register] as bigint);
     let offset = (part(shape.base) + part(shape.index) + BigInt(shape.disp)) & 0xffffn;
-    if (offset > 0xffc0n && this.form.entry.operands.some(({ width }) => /[ap]/.test(width))) {
-      // Whether the second half of a far pointer or of bounds wraps at 64 KiB is the processor's choice.
+    if (offset > 0xffc0n && this.form.entry.operands.some(({ width }) => /[aptenf]/.test(width))) {
+      // Whether an operand of several parts wraps at 64 KiB is the processor's choice.
       for (const register of [shape.base, shape.index]) {
         if (register >= 0) this.registers[register] = 0x1000n;
       }
@@ -236,9 +236,13 @@ function chooseImplicit(draft: Draft, entry: OpcodeEntry): void {
   if (kinds.has("string-source") || kinds.has("string-destination")) {
     registers[RCX] = draft.asAddress(BigInt(chooser.pick([0, 1, 2, chooser.below(40), 5000])));
     registers[RSI] = draft.asAddress(draft.offset);
-    const other = chooser.oneIn(3)
+    const wild = chooser.oneIn(3)
       ? draft.target + BigInt(chooser.below(64) - 32)
       : targetAddress(chooser, long && form.addressSize === 64);
+    // Of two faults of CMPS either may come first.
+    const inside = draft.target >= DATA && draft.target < DATA + 8192n;
+    const safe = mnemonic.startsWith("cmps") && !inside;
+    const other = safe ? DATA + BigInt(chooser.below(8192)) : wild;
     registers[RDI] = draft.asAddress(other);
     if (chooser.oneIn(3)) registers[RAX] = (registers[RAX] as bigint) & 0xffn;
   }

@@ -2,18 +2,21 @@ import { describe, expect, test } from "vitest";
 import { compareAll, compareWithHost, newCampaign } from "./campaign.ts";
 import type { Campaign } from "./campaign.ts";
 import { EmulatedHost } from "./emulated.ts";
-import { formsOf, usesVectors } from "./forms.ts";
+import { formsOf } from "./forms.ts";
 import { harness } from "./host.ts";
-import { readRecording } from "./recorded.ts";
+import { INTEGER, VECTOR, readRecording } from "./recorded.ts";
 import { memoryImage } from "./values.ts";
 
 /** The differences in words: an empty text is what is wanted. */
 const reports = ({ different }: Campaign): string =>
   [...different.values()].flatMap((found) => found.reports.slice(0, 2)).join("\n");
 
-describe("integer instructions against a processor", () => {
+describe.each([
+  { name: "integer, string, bit, control and system instructions", kind: INTEGER, seed: 3 },
+  { name: "x87, MMX and SSE instructions", kind: VECTOR, seed: 4 },
+])("$name against a processor", ({ kind, seed }) => {
   test("recorded outcomes of every form → the same registers, flags, memory and faults", () => {
-    const { list, outcomes, missing, stale } = readRecording();
+    const { list, outcomes, missing, stale } = readRecording(kind);
     const campaign = newCampaign();
     compareAll(campaign, new EmulatedHost(memoryImage()), list, outcomes);
     expect(reports(campaign)).toBe("");
@@ -24,8 +27,7 @@ describe("integer instructions against a processor", () => {
   test.runIf(harness !== undefined)(
     "other random instances on this host → no difference",
     () => {
-      const forms = formsOf((entry) => !usesVectors(entry));
-      const campaign = compareWithHost(forms, 3, 20_000);
+      const campaign = compareWithHost(formsOf(kind.select), seed, 15_000, kind.vectors);
       expect(reports(campaign)).toBe("");
     },
     60_000,

@@ -1,4 +1,4 @@
 /** Writes the answers of the processor that runs this: `node --conditions=@queztl/source packages/cpu/test/oracle/record.ts`. */
-import { record } from "./recorded.ts";
+import { INTEGER, VECTOR, record } from "./recorded.ts";
 
-console.log(`${record()} bytes`);
+for (const kind of [INTEGER, VECTOR]) console.log(`${kind.file}: ${record(kind)} bytes`);

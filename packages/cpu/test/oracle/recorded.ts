@@ -1,23 +1,50 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { brotliCompressSync, brotliDecompressSync, constants } from "node:zlib";
+import type { OpcodeEntry } from "../../src/isa/opcode-entry.ts";
 import { instancesOf } from "./campaign.ts";
+import type { VectorSource } from "./campaign.ts";
 import { digest, formName, formsOf, usesVectors } from "./forms.ts";
 import type { Form } from "./forms.ts";
 import { askHostRaw } from "./host.ts";
-import { OUTPUT_BYTES, decodeOutcomes, encodeInstances } from "./layout.ts";
+import { OUTPUT_BYTES, VECTOR_BYTES, decodeOutcomes, encodeInstances } from "./layout.ts";
 import type { Instance, Outcome } from "./layout.ts";
 import { memoryImage } from "./values.ts";
+import { comparesVectors, randomVectors } from "./vectors.ts";
 
-const FILE = join(import.meta.dirname, "recorded.br");
 const SEED = 2026;
-/** Instances of each form. */
-const EACH = 8;
+
+/** What one file records: integer forms, or those with x87, MMX and SSE state. */
+interface Kind {
+  readonly file: string;
+  readonly select: (entry: OpcodeEntry) => boolean;
+  readonly vectors: VectorSource | undefined;
+  /** Instances of each form. */
+  readonly each: number;
+  /** Bytes of one input and one output, equal. */
+  readonly stride: number;
+}
+
+export const INTEGER: Kind = {
+  file: join(import.meta.dirname, "recorded.br"),
+  select: (entry) => !usesVectors(entry),
+  vectors: undefined,
+  each: 8,
+  stride: OUTPUT_BYTES,
+};
+
+export const VECTOR: Kind = {
+  file: join(import.meta.dirname, "recorded-vectors.br"),
+  select: (entry) => usesVectors(entry) && comparesVectors(entry),
+  vectors: randomVectors,
+  each: 4,
+  stride: OUTPUT_BYTES + VECTOR_BYTES,
+};
 
 export type Recorded = { form: Form; instance: Instance }[];
 
-function instancesOfForm(form: Form): Recorded {
-  return instancesOf([form], SEED, 0, EACH);
+function instancesOfForm(form: Form, { each, vectors }: Kind): Recorded {
+  return instancesOf([form], SEED, 0, each, vectors);
 }
 
 /** The instances as the harness would get them. */
@@ -29,17 +56,21 @@ const inputOf = (list: Recorded): Uint8Array =>
 
 /**
  * Exclusive-ors outcomes with the instances' own state, so that little but zeros is left: rflags, registers and FS
- * and GS bases, at 24 in both layouts.
+ * and GS bases, at 24 in both layouts, and the vector state behind.
  */
-function exchange(bytes: Uint8Array, list: Recorded): Uint8Array {
+function exchange(bytes: Uint8Array, list: Recorded, { stride }: Kind): Uint8Array {
   const input = inputOf(list);
-  const start = input.length - list.length * OUTPUT_BYTES;
+  const start = input.length - list.length * stride;
   const out = new Uint8Array(bytes);
   list.forEach((_, index) => {
-    const at = index * OUTPUT_BYTES;
-    for (let i = at + 24; i < at + 176; i++) {
-      out[i] = (out[i] as number) ^ (input[start + i] as number);
-    }
+    const at = index * stride;
+    const swap = (from: number, to: number): void => {
+      for (let i = at + from; i < at + to; i++) {
+        out[i] = (out[i] as number) ^ (input[start + i] as number);
+      }
+    };
+    swap(24, 176);
+    swap(OUTPUT_BYTES, stride);
   });
   return out;
 }
@@ -61,15 +92,15 @@ const nameDigest = (form: Form): number => digest(new TextEncoder().encode(formN
  * instances; the outcomes of all instances, byte by byte in columns.
  * @returns its size.
  */
-export function record(): number {
-  const forms = formsOf((entry) => !usesVectors(entry));
-  const lists = forms.map(instancesOfForm);
+export function record(kind: Kind): number {
+  const forms = formsOf(kind.select);
+  const lists = forms.map((form) => instancesOfForm(form, kind));
   const list = lists.flat();
   const raw = askHostRaw(
     memoryImage(),
     list.map(({ instance }) => instance),
   );
-  const columns = transpose(exchange(raw, list), list.length, OUTPUT_BYTES);
+  const columns = transpose(exchange(raw, list, kind), list.length, kind.stride);
   const bytes = new Uint8Array(4 + forms.length * 8 + columns.length);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, forms.length, true);
@@ -83,7 +114,7 @@ export function record(): number {
     [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS,
   };
   const packed = brotliCompressSync(bytes, { params });
-  writeFileSync(FILE, packed);
+  writeFileSync(kind.file, packed);
   return packed.length;
 }
 
@@ -96,11 +127,12 @@ export interface Recording {
   readonly stale: readonly string[];
 }
 
-export function readRecording(): Recording {
-  const bytes = new Uint8Array(brotliDecompressSync(readFileSync(FILE)));
+export function readRecording(kind: Kind): Recording {
+  const { each, stride } = kind;
+  const bytes = new Uint8Array(brotliDecompressSync(readFileSync(kind.file)));
   const view = new DataView(bytes.buffer);
   const count = view.getUint32(0, true);
-  const rows = transpose(bytes.subarray(4 + count * 8), OUTPUT_BYTES, count * EACH);
+  const rows = transpose(bytes.subarray(4 + count * 8), stride, count * each);
   const places = new Map(
     Array.from({ length: count }, (_, i) => [view.getUint32(4 + i * 8, true), i] as const),
   );
@@ -108,17 +140,17 @@ export function readRecording(): Recording {
   const outcomes: Outcome[] = [];
   const missing: string[] = [];
   const stale: string[] = [];
-  for (const form of formsOf((entry) => !usesVectors(entry))) {
+  for (const form of formsOf(kind.select)) {
     const place = places.get(nameDigest(form));
-    const instances = instancesOfForm(form);
+    const instances = instancesOfForm(form, kind);
     if (place === undefined) missing.push(formName(form));
     else if (view.getUint32(8 + place * 8, true) !== digest(inputOf(instances))) {
       stale.push(formName(form));
     } else {
-      const at = place * EACH * OUTPUT_BYTES;
-      const answers = rows.subarray(at, at + EACH * OUTPUT_BYTES);
+      const at = place * each * stride;
+      const answers = exchange(rows.subarray(at, at + each * stride), instances, kind);
       list.push(...instances);
-      outcomes.push(...decodeOutcomes(exchange(answers, instances), false));
+      outcomes.push(...decodeOutcomes(answers, kind.vectors !== undefined));
     }
   }
   return { list, outcomes, missing, stale };
