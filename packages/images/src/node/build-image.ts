@@ -11,11 +11,12 @@ import { readKernelPackage } from "../kernel-package.ts";
 import type { DebianPackage } from "../package-index.ts";
 import { pinnedPackages } from "../pins.ts";
 import type { ImagePackages } from "../pins.ts";
-import { readVerified, sha256, writeAtomically } from "./cache.ts";
+import { sha256, writeAtomically } from "./cache.ts";
 import { queztlHome } from "./home.ts";
 import { defaultSources, fetchPackage, fromFirst } from "./fetch-packages.ts";
 import type { PackageSource } from "./package-source.ts";
 import type { OnProgress } from "./progress.ts";
+import { isVerified } from "./verified-files.ts";
 
 /** Which image, and where from and to. */
 export interface BuildImageOptions {
@@ -66,8 +67,8 @@ const FORMAT = 1;
 
 /**
  * Builds the default guest image of a flavour from Debian packages, or takes it from the cache: once
- * built, neither network nor apt is needed. Files are checked against their SHA-256 on every call, and built
- * anew when they were altered. Several processes may build at once.
+ * built, neither network nor apt is needed. Files are checked against their SHA-256 whenever they were written
+ * to since they last were, and built anew when they were altered. Several processes may build at once.
  * @throws QZ_IMAGES_UNAVAILABLE, QZ_IMAGES_CHECKSUM, QZ_IMAGES_HOME, QZ_IMAGES_CANCELLED, and what reading the
  * packages throws.
  */
@@ -161,8 +162,7 @@ async function readImage(folder: string): Promise<GuestImage | undefined> {
     image = JSON.parse(await readFile(join(folder, MANIFEST), "utf8")) as GuestImage;
     for (const part of PARTS) {
       if (image[part].path !== FILES[part]) return undefined;
-      const bytes = await readVerified(join(folder, FILES[part]), image[part].sha256);
-      if (!bytes) return undefined;
+      if (!(await isVerified(join(folder, FILES[part]), image[part].sha256))) return undefined;
     }
   } catch {
     // Absent or unreadable: it is built anew, which says what is wrong with the folder if anything is.

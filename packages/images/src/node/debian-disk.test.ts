@@ -70,7 +70,8 @@ test("several builders at once → one builds, each package is fetched once, the
     expect.stringMatching(/^debian@[0-9a-f]{12}$/),
   ]);
   const folder = folders[0] ?? "";
-  expect((await readdir(folder)).sort()).toEqual(["disk.ext4", "image.json", "verified.json"]);
+  expect(await readdir(folder)).toEqual(expect.arrayContaining(["disk.ext4", "image.json"]));
+  expect(await readdir(folder)).not.toContain("spool");
   if (e2fsprogsMissing !== undefined) return;
   await fsck(join(folder, "disk.ext4"));
   expect(await debugfs(join(folder, "disk.ext4"), "cat /usr/share/apt/data")).toBe("apt");
@@ -82,7 +83,7 @@ test("there already → neither fetched nor built; altered → built again, the 
   const before = sha256(await readFile(disk));
   steps.clear();
   await build(source({ fetch: () => Promise.reject(new Error("offline")) }));
-  expect([...steps]).toEqual(["resolve"]);
+  for (const step of ["download", "unpack", "write"]) expect(steps).not.toContain(step);
   await writeFile(disk, "altered");
   await build(source({ fetch: () => Promise.reject(new Error("offline")) }));
   expect(sha256(await readFile(disk))).toBe(before);

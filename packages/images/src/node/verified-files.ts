@@ -13,6 +13,7 @@ interface Stamp {
 }
 
 const STAMPS = "verified.json";
+const CLOCK_TICK_MS = 50;
 
 /** SHA-256 of a file in hexadecimal, read as a stream. */
 export async function sha256OfFile(path: string, signal?: AbortSignal): Promise<string> {
@@ -50,6 +51,8 @@ export async function markVerified(path: string, sha256: string): Promise<void> 
 }
 
 async function keepStamp(path: string, stamp: Stamp): Promise<void> {
+  // Two writes within one tick of the file system's clock look like one.
+  if (Date.now() - Number(BigInt(stamp.changed) / 1_000_000n) < CLOCK_TICK_MS) return;
   const folder = dirname(path);
   const stamps = { ...(await readStamps(folder)), [path.slice(folder.length + 1)]: stamp };
   await writeAtomically(join(folder, STAMPS), `${JSON.stringify(stamps, undefined, 2)}\n`);
