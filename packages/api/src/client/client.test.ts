@@ -233,6 +233,22 @@ describe("followEvents", () => {
     await expect(refused.next()).rejects.toMatchObject({ code: "QZ_API_TOKEN_INVALID" });
   });
 
+  test("a reader that leaves → the server's service is told to stop", async () => {
+    const services = createFakeServices();
+    await made(services, 1);
+    const told: string[] = [];
+    const subscribe: Services["events"]["subscribe"] = (input, call) => {
+      call.signal.addEventListener("abort", () => told.push("stop"));
+      return services.events.subscribe(input, call);
+    };
+    const client = clientOf(serverOf({ ...services, events: { subscribe } }));
+    for await (const { id } of followEvents(client, { lastEventId: "event-1" })) {
+      expect(id).toBe("event-2");
+      break;
+    }
+    await vi.waitFor(() => expect(told).toEqual(["stop"]));
+  });
+
   test("a server that was never reached → QZ_API_UNREACHABLE at once", async () => {
     const client = clientOf(async () => {
       throw new TypeError("fetch failed");

@@ -1,5 +1,6 @@
-import { describe, expect, test } from "vitest";
-import { createContext } from "../access/context.ts";
+import { describe, expect, test, vi } from "vitest";
+import { createContext, createTrustedContext } from "../access/context.ts";
+import { SYSTEM_PRINCIPAL } from "../access/principal.ts";
 import { readEventStream } from "../client/event-stream.ts";
 import { createRouter } from "../router/router.ts";
 import { ADMIN_TOKEN, createFakeServices } from "../testing/fake-services.ts";
@@ -180,6 +181,23 @@ test("Last-Event-ID → only what came later", async () => {
   const second = await again.events.next();
   await again.events.return();
   expect(second.value?.id).not.toBe(first.value.id);
+});
+
+test("a reader that leaves → the service is told to stop", async () => {
+  const told: string[] = [];
+  const subscribe: typeof services.events.subscribe = (input, call) => {
+    call.signal.addEventListener("abort", () => told.push("stop"));
+    return services.events.subscribe(input, call);
+  };
+  const leaving = createRestHandler({
+    router: createRouter({ ...services, events: { subscribe } }),
+    createContext: () => createTrustedContext(SYSTEM_PRINCIPAL),
+  });
+  const response = await leaving(new Request("http://localhost/v1/events"));
+  const reader = response.body?.getReader();
+  await reader?.read();
+  await reader?.cancel();
+  await vi.waitFor(() => expect(told).toEqual(["stop"]));
 });
 
 test("a fixed segment and a field at one place → the fixed one", () => {
