@@ -31,6 +31,8 @@ const FOLDER = "queztl/agent";
 
 /** What starts the agent. Disks have their own ideas of control groups; where one has none, ours are there. */
 export const AGENT_START = `#!/run/queztl/busybox sh
+# Without a console there is no port for it.
+[ -e /sys/class/virtio-ports ] || exit 0
 [ -e /sys/fs/cgroup/cgroup.controllers ] || mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null
 agent=/run/${FOLDER}
 exec $agent/ld-linux-x86-64.so.2 --library-path $agent $agent/perl -I$agent $agent/queztl-agent.pl --daemon

@@ -47,7 +47,13 @@ afterEach(async () => {
 });
 
 const build = (sources: PackageSource[], onProgress?: (progress: ImageProgress) => void) =>
-  buildImage({ home, sources, versions: "newest", ...(onProgress && { onProgress }) });
+  buildImage({
+    home,
+    sources,
+    versions: "newest",
+    agent: false,
+    ...(onProgress && { onProgress }),
+  });
 
 test("packages from a source → kernel, bzImage and initramfs on disk", async () => {
   const steps: ImageProgress[] = [];

@@ -5,12 +5,15 @@ import { readDeb } from "../deb.ts";
 import { imagesError } from "../errors.ts";
 import { BUSYBOX_PACKAGE, flavours } from "../flavours.ts";
 import type { Flavour } from "../flavours.ts";
+import { AGENT_START } from "../guest-agent.ts";
 import { GUEST_FILES } from "../init.ts";
 import { buildInitramfs } from "../initramfs.ts";
 import { readKernelPackage } from "../kernel-package.ts";
 import type { DebianPackage } from "../package-index.ts";
 import { pinnedPackages } from "../pins.ts";
 import type { ImagePackages } from "../pins.ts";
+import { fetchAgent, readAgent } from "./agent.ts";
+import type { AgentSource } from "./agent.ts";
 import { sha256, writeAtomically } from "./cache.ts";
 import { queztlHome } from "./home.ts";
 import { defaultSources, fetchPackage, fromFirst } from "./fetch-packages.ts";
@@ -24,6 +27,8 @@ export interface BuildImageOptions {
   readonly flavour?: Flavour;
   /** Default: `queztlHome()`. */
   readonly home?: string;
+  /** Whether the guest agent is in the initramfs and runs before the guest is ready; default true. */
+  readonly agent?: boolean;
   /** "pinned" (the default) builds the same image everywhere; "newest" asks the package index each time. */
   readonly versions?: "pinned" | "newest";
   /** Roots of Debian archives to ask when apt has nothing; default `DEBIAN_MIRRORS`. */
@@ -91,7 +96,8 @@ async function build(options: BuildImageOptions): Promise<GuestImage> {
     options.versions === "newest"
       ? await newestPackages(flavour, sources, signal)
       : pinnedPackages[flavour];
-  const folder = join(home, "images", `${flavour}-${imageKey(flavour, packages)}`);
+  const agent = options.agent === false ? undefined : await readAgent();
+  const folder = join(home, "images", `${flavour}-${imageKey(flavour, packages, agent)}`);
   const cached = await readImage(folder);
   if (cached) {
     onProgress({ step: "cached" });
@@ -111,11 +117,12 @@ async function build(options: BuildImageOptions): Promise<GuestImage> {
     const what = packages.busybox.name;
     throw imagesError("QZ_IMAGES_BAD_PACKAGE", { what, reason: "it has no bin/busybox" });
   }
+  const files = agent ? await fetchAgent(agent, fetching) : [];
   onProgress({ step: "extract", package: packages.kernel.name });
   const vmlinux = await extractVmlinux(kernel.bzImage);
   signal?.throwIfAborted();
   onProgress({ step: "assemble" });
-  const initramfs = buildInitramfs({ ...kernel, busybox: busybox[0].data });
+  const initramfs = buildInitramfs({ ...kernel, busybox: busybox[0].data, files });
 
   const contents = { kernel: vmlinux, bzImage: kernel.bzImage, initramfs };
   const file = (part: keyof typeof FILES): ImageFile => ({
@@ -129,7 +136,7 @@ async function build(options: BuildImageOptions): Promise<GuestImage> {
     kernel: file("kernel"),
     bzImage: file("bzImage"),
     initramfs: file("initramfs"),
-    packages: [packages.kernel, packages.busybox].map((p) => ({
+    packages: [packages.kernel, packages.busybox, ...(agent?.packages ?? [])].map((p) => ({
       name: p.name,
       version: p.version,
       sha256: p.sha256,
@@ -145,12 +152,21 @@ const MANIFEST = "image.json";
 const PARTS = Object.keys(FILES) as (keyof typeof FILES)[];
 
 /** What an image's content depends on, as a short name. */
-function imageKey(flavour: Flavour, packages: ImagePackages): string {
+function imageKey(
+  flavour: Flavour,
+  packages: ImagePackages,
+  agent: AgentSource | undefined,
+): string {
   const inputs = {
     format: FORMAT,
     packages: [packages.kernel.sha256, packages.busybox.sha256],
     recipe: flavours[flavour].modules,
     files: GUEST_FILES,
+    agent: agent && [
+      sha256(agent.script),
+      AGENT_START,
+      ...agent.packages.map((each) => each.sha256),
+    ],
   };
   return `${packages.kernel.version}-${sha256(JSON.stringify(inputs)).slice(0, 12)}`;
 }

@@ -54,6 +54,8 @@ test("Debian's cloud kernel and busybox → a kernel to start and an initramfs i
   const read = (path: string) =>
     Buffer.from(entries.find((entry) => entry.path === path)?.data ?? []).toString("latin1");
   expect(read("bin/busybox").slice(0, 4)).toBe("\x7fELF");
+  expect(read("queztl/agent/perl").slice(0, 4)).toBe("\x7fELF");
+  expect(read("queztl/agent/libc.so.6").length).toBeGreaterThan(1_000_000);
   const base = `lib/modules/${image.release}`;
   const order = read(`${base}/modules.order`).trim().split("\n");
   const position = (name: string) => order.findIndex((path) => path.endsWith(`/${name}.ko`));
