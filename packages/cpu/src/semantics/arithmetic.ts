@@ -12,7 +12,6 @@ import {
   or,
   sub,
   swapBytes,
-  toI32,
   toI64,
   xor,
 } from "./integer-ops.ts";

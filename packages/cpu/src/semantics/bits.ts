@@ -2,10 +2,9 @@ import { i32, i64 } from "../wasm/index.ts";
 import type { Int } from "../wasm/index.ts";
 import { widthOf } from "./arithmetic.ts";
 import type { Description, Descriptions, InstructionContext, Width } from "./context.ts";
-import { setCarry, setCarryAndOverflow, setLogicFlags, setZeroAndCarry } from "./flags.ts";
+import { setCarry, setCarryAndOverflow, setZeroAndCarry } from "./flags.ts";
 import {
   and,
-  choose,
   constant,
   eqz,
   isLong,

@@ -18,7 +18,7 @@ interface StackSlot {
   /** Linear address of the slot. */
   readonly address: I64;
   /** Makes the new stack pointer visible. */
-  commit(): void;
+  readonly commit: () => void;
 }
 
 function stackPointer(s: InstructionContext): I64 {
@@ -63,7 +63,7 @@ export function pop(
   s: InstructionContext,
   width: 16 | 32 | 64,
   extra: Int = i64.const(0),
-): { value: Int; commit(): void } {
+): { value: Int; commit: () => void } {
   const { f } = s;
   const top = f.let(stackPointer(s));
   const address = s.shape.long ? top : f.let(s.linear(Segment.Ss, top, width / 8, false));

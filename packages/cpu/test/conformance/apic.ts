@@ -1,6 +1,6 @@
 import { X2APIC, wrmsr } from "./interrupts.ts";
 import { At, le } from "./world.ts";
-import type { Case, Ending, World, WorldOptions } from "./world.ts";
+import type { Case, Ending, Verdict, World, WorldOptions } from "./world.ts";
 
 /** The local APIC: timer, messages between processors, priorities (Intel SDM vol. 3, chapter 11). */
 const long: WorldOptions = { mode: "long" };
@@ -42,7 +42,7 @@ const second = (world: World): void => {
 
 const secondGets =
   (vector: number) =>
-  (_: Ending, world: World): unknown => {
+  (_: Ending, world: World): Verdict => {
     const ending = world.resume(100, 1);
     return ending.vector === vector
       ? undefined

@@ -1,4 +1,5 @@
 import { apicCases } from "./apic.ts";
+import { extendedStateCases } from "./extended-state.ts";
 import { interruptCases } from "./interrupts.ts";
 import { pagingCases } from "./paging.ts";
 import { segmentCases } from "./segments.ts";
@@ -12,4 +13,5 @@ export const CASES: Readonly<Record<string, readonly Case[]>> = {
   interrupts: interruptCases,
   system: systemCases,
   apic: apicCases,
+  "extended state": extendedStateCases,
 };

@@ -1,5 +1,5 @@
 import { At, P, Selector, User, W, descriptor, le } from "./world.ts";
-import type { Case, World, WorldOptions } from "./world.ts";
+import type { Case, Verdict, World, WorldOptions } from "./world.ts";
 
 /** Interrupts and exceptions, what holds them back, and debugging (Intel SDM vol. 3, chapters 6 and 18). */
 const long: WorldOptions = { mode: "long" };
@@ -28,14 +28,14 @@ const dr =
   };
 const status =
   (bits: bigint) =>
-  ({ state }: { state: { debug: bigint[] } }): unknown => {
+  ({ state }: { state: { debug: bigint[] } }): Verdict => {
     const found = (state.debug[6] as bigint) & 0xe00fn;
     return found === bits ? undefined : `DR6 ${found.toString(16)}`;
   };
 const TF = "9c 58 0d00010000 50 9d";
 const ends =
   (frameFlag: number, set: boolean) =>
-  ({ frame }: { frame: readonly bigint[] }): unknown =>
+  ({ frame }: { frame: readonly bigint[] }): Verdict =>
     ((Number(frame[2]) & frameFlag) !== 0) === set ? undefined : `flags ${String(frame[2])}`;
 
 export const interruptCases: readonly Case[] = [

@@ -366,14 +366,14 @@ export const systemCases: readonly Case[] = [
     name: "x2APIC: write to a read-only register → #GP 0",
     world: long,
     prepare: (w) => void (w.state.msrs = { 0x1b: 0xfee00d00n }),
-    code: `${wrmsr(0x803, 0)}`,
+    code: wrmsr(0x803, 0),
     expect: { vector: 13, error: 0 },
   },
   {
     name: "x2APIC: EOI other than 0 → #GP 0",
     world: long,
     prepare: (w) => void (w.state.msrs = { 0x1b: 0xfee00d00n }),
-    code: `${wrmsr(0x80b, 1)}`,
+    code: wrmsr(0x80b, 1),
     expect: { vector: 13, error: 0 },
   },
   {

@@ -366,6 +366,9 @@ export interface Case {
   readonly expect: Expectation;
 }
 
+/** Nothing or true if all is well; else false, or what is wrong. */
+export type Verdict = boolean | string | number | bigint | undefined;
+
 /** What must hold at the end; only what is named is compared. */
 export interface Expectation {
   /** The exception or interrupt whose handler is reached; none: the program's own HLT. */
@@ -377,7 +380,7 @@ export interface Expectation {
   readonly end?: RunEnd;
   readonly registers?: Readonly<Record<number, bigint>>;
   /** Whatever else. Returns what is wrong, or nothing. */
-  readonly check?: (ending: Ending, world: World) => unknown;
+  readonly check?: (ending: Ending, world: World) => Verdict;
 }
 
 const names = "rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15".split(" ");

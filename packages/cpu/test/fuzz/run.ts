@@ -4,23 +4,25 @@
  * A round that does not come back within a minute is reported with its seed.
  */
 import { parseArgs } from "node:util";
-import { Worker, isMainThread, parentPort, workerData } from "node:worker_threads";
+import { Worker, isMainThread, workerData } from "node:worker_threads";
 import { VcpuMachine } from "../conformance/vcpu-machine.ts";
 import { fuzzRound } from "./fuzz.ts";
 
 interface Job {
   readonly seed: number;
   readonly minutes: number;
+  /** The seed of the round under way. */
+  readonly current: Int32Array<SharedArrayBuffer>;
 }
 
-function work({ seed, minutes }: Job): void {
+function work({ seed, minutes, current }: Job): void {
   let machine = new VcpuMachine(1);
   const until = performance.now() + minutes * 60_000;
   const ends = new Map<string, number>();
   let instructions = 0;
   let round = 0;
   for (; performance.now() < until; round++) {
-    parentPort?.postMessage({ seed: seed + round });
+    Atomics.store(current, 0, seed + round);
     if (round % 2000 === 1999) machine = new VcpuMachine(1);
     const began = performance.now();
     try {
@@ -49,21 +51,23 @@ if (isMainThread) {
   if (values.only !== undefined) {
     console.log(fuzzRound(new VcpuMachine(1), Number(values.only)));
   } else {
-    const job: Job = { seed: Number(values.seed), minutes: Number(values.minutes) };
+    const current = new Int32Array(new SharedArrayBuffer(4));
+    const job: Job = { seed: Number(values.seed), minutes: Number(values.minutes), current };
     const worker = new Worker(new URL(import.meta.url), {
       workerData: job,
       execArgv: ["--conditions=@queztl/source"],
     });
-    let heard = performance.now();
-    let current = job.seed;
-    worker.on("message", (message: { seed: number }) => {
-      heard = performance.now();
-      current = message.seed;
-    });
+    let seen = 0;
+    let since = performance.now();
     const watch = setInterval(() => {
-      if (performance.now() - heard < 60_000) return;
-      console.log(`seed ${current} does not come back`);
-      process.exit(1);
+      const seed = Atomics.load(current, 0);
+      if (seed !== seen) {
+        seen = seed;
+        since = performance.now();
+      } else if (performance.now() - since > 60_000) {
+        console.log(`seed ${seed} does not come back`);
+        process.exit(1);
+      }
     }, 1000);
     worker.on("exit", (code) => {
       clearInterval(watch);

@@ -246,7 +246,7 @@ function chooseImplicit(draft: Draft, entry: OpcodeEntry): void {
     registers[RDI] = draft.asAddress(other);
     if (chooser.oneIn(3)) registers[RAX] = (registers[RAX] as bigint) & 0xffn;
   }
-  if (/^mask/.test(mnemonic)) registers[RDI] = draft.asAddress(draft.offset);
+  if (mnemonic.startsWith("mask")) registers[RDI] = draft.asAddress(draft.offset);
   if (mnemonic === "xlatb") {
     registers[RBX] = draft.asAddress(draft.offset - ((registers[RAX] as bigint) & 0xffn));
   }
@@ -263,7 +263,7 @@ function chooseImplicit(draft: Draft, entry: OpcodeEntry): void {
     registers[RDX] = BigInt.asUintN(long ? 64 : 32, rdx);
     if (entry.operands[0]?.width === "b" && chooser.oneIn(2)) registers[RAX] = rax & ~0xf000n;
   }
-  if (/^bt/.test(mnemonic) && form.form === "mem" && chooser.oneIn(2)) {
+  if (mnemonic.startsWith("bt") && form.form === "mem" && chooser.oneIn(2)) {
     for (let i = 0; i < 16; i++) {
       if (i === RSP || !chooser.oneIn(2)) continue;
       const bit = BigInt.asIntN(form.operandSize, BigInt(chooser.below(4096) - 2048));
@@ -433,7 +433,7 @@ export function generate(form: Form, chooser: Chooser, vectors?: () => VectorSta
     vendor,
     operandSize,
     addressSize,
-    ...(hasModrm ? { form: form.form as "reg" | "mem" } : {}),
+    ...(hasModrm ? { form: form.form } : {}),
     ...(memory === undefined ? {} : { memory }),
     ...(draft.segment === undefined ? {} : { segment: draft.segment }),
     ...(immediate === undefined ? {} : { immediate }),
