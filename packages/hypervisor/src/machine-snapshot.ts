@@ -20,7 +20,7 @@ export interface MachineSnapshot {
 
 const VERSION = 1;
 
-/** The shape of the machine that a snapshot is of, checked. @throws QZ_HYPERVISOR_SNAPSHOT, QZ_HYPERVISOR_OPTIONS */
+/** The shape of the machine that a snapshot is of, checked. @throws QZ_HYPERVISOR_SNAPSHOT */
 export function shapeOf(snapshot: MachineSnapshot): MachineShape {
   const fail = (reason: string): Error => hypervisorError("QZ_HYPERVISOR_SNAPSHOT", { reason });
   const given: unknown = snapshot;
@@ -35,7 +35,17 @@ export function shapeOf(snapshot: MachineSnapshot): MachineShape {
   if (!Array.isArray(snapshot.board.devices)) throw fail("its devices are missing");
   if (!isRecord(snapshot.board.processors) || !Array.isArray(snapshot.board.processors.vcpus))
     throw fail("its processors are missing");
-  return checkShape(snapshot.shape);
+  const { memoryMib, cpus, seed } = snapshot.shape;
+  if (typeof memoryMib !== "number" || typeof cpus !== "number") throw fail("its size is missing");
+  try {
+    return checkShape({ memoryMib, cpus, seed });
+  } catch (cause) {
+    throw hypervisorError(
+      "QZ_HYPERVISOR_SNAPSHOT",
+      { reason: "its size is impossible" },
+      { cause },
+    );
+  }
 }
 
 /** JSON, with bigints as `{"$n": "hexadecimal"}` and byte arrays as `{"$b": "base64"}`. */

@@ -33,11 +33,13 @@ describe.each([
     expect(await guest.run("nproc")).toBe(String(cpus));
     const total = Number(await guest.run("awk '/MemTotal/ { print $2 }' /proc/meminfo"));
     expect(total / 1024).toBeGreaterThan(memoryMib * 0.7);
-    expect(await guest.run("ls /")).toMatch(/bin.*proc.*sys/s);
+    expect((await guest.run("ls -1 /")).split("\n")).toEqual(
+      expect.arrayContaining(["bin", "proc", "sys"]),
+    );
     expect(await guest.run("ps")).toMatch(/1 root .*init/);
     expect(await guest.run("seq 1 2000 | sort -rn | head -1")).toBe("2000");
-    expect(await guest.run("awk 'BEGIN { printf \"%.9f\", 2 ^ 0.5 * 1e3 / 7 }'")).toMatch(
-      /^(202\.030508911|Math support)|0\.\d+/,
+    expect(await guest.run("awk 'BEGIN { printf \"%.9f\", 355 / 113 * 1e3 }'")).toBe(
+      "3141.592920354",
     );
     const log = await guest.run("dmesg");
     expect(log.split("\n").filter((line) => TROUBLE.test(line))).toEqual([]);

@@ -42,11 +42,7 @@ function version(): string {
 /** An error and what caused it, each a line, for people. */
 function describe(error: unknown): string {
   const lines: string[] = [];
-  for (let at = error; at !== undefined && lines.length < 8;) {
-    if (!(at instanceof Error)) {
-      lines.push(String(at));
-      break;
-    }
+  for (let at = error; at instanceof Error && lines.length < 8;) {
     lines.push(isQueztlError(at) ? `${at.message} (${at.code})` : at.message);
     at = at.cause;
   }

@@ -42,6 +42,7 @@ async function run(...args: string[]) {
   const text = (stream: PassThrough): string => String((stream.read() as Buffer | null) ?? "");
   return {
     running,
+    stdout,
     interrupt: () => signal("SIGINT"),
     result: async () => ({
       status: await running,
@@ -63,19 +64,18 @@ test.for([
 });
 
 test("a guest that goes on → 124 after the timeout, 130 when interrupted", async () => {
-  const path = kernel("halt", HALT);
+  const path = kernel("halt", print("up"), HALT);
   const timed = await run("--kernel", path, "--timeout", "1", "--serial", "none");
   const interrupted = await run("--kernel", path);
-  setTimeout(interrupted.interrupt, 50);
+  interrupted.stdout.once("readable", interrupted.interrupt);
   expect(await interrupted.running).toBe(130);
   expect(await timed.running).toBe(124);
 });
 
 test("--serial FILE and --stats FILE → they hold output and figures", async () => {
   const path = kernel("print", print("to a file"), POWER_OFF, SPIN);
-  const { result } = await run(
-    ...["--kernel", path, "--serial", at("serial.log"), "--stats", at("stats.json")],
-  );
+  const files = ["--serial", at("serial.log"), "--stats", at("stats.json")];
+  const { result } = await run("--kernel", path, ...files);
   expect(await result()).toEqual({ status: 0, output: "", errors: "" });
   expect(readFileSync(at("serial.log"), "utf8")).toBe("to a file");
   const stats = JSON.parse(readFileSync(at("stats.json"), "utf8")) as Record<string, unknown>;
@@ -94,9 +94,8 @@ test("--initrd twice → a multiboot kernel's modules, by name", async () => {
   const path = kernel("modules", modules);
   writeFileSync(at("first"), "1");
   writeFileSync(at("second"), "2");
-  const { running } = await run(
-    ...["--kernel", path, "--debug-exit", "--initrd", at("first"), "--initrd", at("second")],
-  );
+  const modulesGiven = ["--initrd", at("first"), "--initrd", at("second")];
+  const { running } = await run("--kernel", path, "--debug-exit", ...modulesGiven);
   expect(await running).toBe(5);
 });
 

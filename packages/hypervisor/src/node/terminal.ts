@@ -1,5 +1,3 @@
-import type { ReadStream } from "node:tty";
-
 const CTRL_A = 1;
 
 /** The keys behind Ctrl-A. */
@@ -70,16 +68,19 @@ export interface TerminalHost {
  * @returns a function that gives the input back as it was.
  */
 export function connectInput(input: NodeJS.ReadStream, host: TerminalHost): () => void {
-  const terminal = input.isTTY ? (input as ReadStream) : undefined;
-  const send = (bytes: Uint8Array): void => {
+  const terminal = input.isTTY ? input : undefined;
+  const send = async (bytes: Uint8Array): Promise<void> => {
     input.pause();
-    void host.send(bytes).then(() => {
-      if (connected) input.resume();
-    });
+    await host.send(bytes);
+    if (connected) input.resume();
   };
   let connected = true;
-  const keys = new EscapeKeys({ send, leave: host.leave, help: host.help });
-  const onData = (data: Buffer): void => (terminal ? keys.take(data) : send(data));
+  const keys = new EscapeKeys({
+    send: (bytes) => void send(bytes),
+    leave: host.leave,
+    help: host.help,
+  });
+  const onData = (data: Buffer): void => (terminal ? keys.take(data) : void send(data));
   const onError = (): void => undefined;
   terminal?.setRawMode(true);
   input.on("data", onData);
