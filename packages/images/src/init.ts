@@ -81,7 +81,8 @@ if [ ! -e /run/queztl/bin/sh ]; then
   echo /run/queztl/bin/modprobe >/proc/sys/kernel/modprobe
 fi
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/queztl/bin
-[ -s /etc/hostname ] && hostname "$(cat /etc/hostname)"
+name=$(cat /etc/hostname 2>/dev/null)
+hostname "\${name:-queztl}"
 
 ip=/run/queztl/bin/ip
 $ip link set lo up
@@ -135,7 +136,12 @@ esac
 
 const INITTAB = `::once:/run/queztl/console
 ::ctrlaltdel:/run/queztl/bin/reboot
-::shutdown:/run/queztl/bin/umount -a -r 2>/dev/null
+::shutdown:/run/queztl/shutdown
+`;
+
+/** A script, because busybox's init hands a line with a redirection to /bin/sh, which a disk need not have. */
+const SHUTDOWN = `#!/run/queztl/busybox sh
+/run/queztl/bin/umount -a -r 2>/dev/null
 `;
 
 /** A file of the guest that is the same in every image. */
@@ -152,6 +158,7 @@ export const GUEST_FILES: readonly GuestFile[] = [
   { path: "queztl/console", mode: 0o755, data: CONSOLE },
   { path: "queztl/dhcp", mode: 0o755, data: DHCP },
   { path: "queztl/inittab", mode: 0o644, data: INITTAB },
+  { path: "queztl/shutdown", mode: 0o755, data: SHUTDOWN },
   {
     path: "queztl/acpi/PWRF/00000080",
     mode: 0o755,
