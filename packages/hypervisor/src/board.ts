@@ -180,8 +180,14 @@ export class Board {
     this.engine.restore(state.processors);
   }
 
-  /** Gives the host's resources back. */
-  async close(): Promise<void> {
-    await Promise.all(this.devices.map(({ control }) => control.close()));
+  /** Gives the host's resources back. @returns the devices that could not, and why. */
+  async close(): Promise<readonly (readonly [device: string, error: Error])[]> {
+    const closing = this.devices.map(({ control }) =>
+      control.close().then(
+        () => [],
+        (error: Error) => [[control.device.name, error] as const],
+      ),
+    );
+    return (await Promise.all(closing)).flat();
   }
 }

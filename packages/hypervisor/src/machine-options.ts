@@ -1,4 +1,5 @@
 import type { FlatImage } from "@queztl/boot";
+import { MAX_RAM_BYTES } from "@queztl/memory";
 import type { Clock, Entropy, GuestMemory } from "@queztl/memory";
 import type { VirtioDevice } from "@queztl/virtio";
 import type { Engine } from "./engine.ts";
@@ -75,7 +76,7 @@ export interface MachineShape {
 }
 
 export const MAX_CPUS = 64;
-export const MAX_MEMORY_MIB = 3072;
+export const MAX_MEMORY_MIB = MAX_RAM_BYTES / 2 ** 20;
 
 /** @throws QZ_HYPERVISOR_OPTIONS */
 export function checkShape(options: {

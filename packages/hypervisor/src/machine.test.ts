@@ -1,4 +1,5 @@
 import { isQueztlError } from "@queztl/errors";
+import { RngDevice } from "@queztl/virtio";
 import { expect, test } from "vitest";
 import { Machine, decodeSnapshot, encodeSnapshot } from "./index.ts";
 import type { MachineOptions, MachineSnapshot, MachineState } from "./index.ts";
@@ -291,7 +292,6 @@ test("sizes that are not possible → QZ_HYPERVISOR_OPTIONS", async () => {
 });
 
 test("a device that cannot be made → its error, and the devices before it are closed", async () => {
-  const { RngDevice } = await import("@queztl/virtio");
   let closed = 0;
   const fails = (): never => {
     throw new Error("no such thing");
@@ -303,6 +303,25 @@ test("a device that cannot be made → its error, and the devices before it are 
   const { options } = flat(SPIN);
   await expect(Machine.create({ ...options, devices })).rejects.toThrow("no such thing");
   expect(closed).toBe(1);
+});
+
+test("a device that cannot be closed → the machine ends all the same, and tells", async () => {
+  const close = () => Promise.reject(new Error("the disk is gone"));
+  const faults: string[] = [];
+  const { options } = flat(POWER_OFF, SPIN);
+  await using machine = await Machine.create({
+    ...options,
+    devices: [() => Object.assign(new RngDevice(), { close })],
+    events: { onDeviceFault: (device, error) => void faults.push(`${device}: ${error.message}`) },
+  });
+  expect(await machine.run()).toEqual({ reason: "power-off" });
+  expect(faults).toEqual(["rng: the disk is gone"]);
+});
+
+test("the largest guest → made at once, for its memory is given only when it is touched", async () => {
+  const { options } = flat(exit(0));
+  await using machine = await Machine.create({ ...options, memoryMib: 3584 });
+  expect(await machine.run()).toEqual({ reason: "debug-exit", status: 1 });
 });
 
 test("a defect in a device → the machine has crashed, the monitor has not", async () => {

@@ -240,11 +240,11 @@ export class Machine implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const board = this.#board;
-    const jumpedNs = board.time.start();
-    if (jumpedNs > NOTICEABLE_NS) for (const vcpu of board.engine.vcpus) vcpu.wasStopped();
-    board.release();
-    this.serial.pump();
     try {
+      const jumpedNs = board.time.start();
+      if (jumpedNs > NOTICEABLE_NS) for (const vcpu of board.engine.vcpus) vcpu.wasStopped();
+      board.release();
+      this.serial.pump();
       while (this.#end === undefined && !this.#pauseRequested) {
         if (this.#resetRequested) this.#restart();
         const idle = this.#loop.block(() => this.#end !== undefined || this.#resetRequested);
@@ -252,16 +252,14 @@ export class Machine implements AsyncDisposable {
         else if (idle === 0) await turnOfTheEventLoop();
         else await this.#idle(idle);
       }
+      board.time.stop();
+      if (this.#end === undefined) await board.quiesce();
     } catch (cause) {
       this.#fail(cause);
     }
-    board.time.stop();
-    if (this.#end === undefined) {
-      await board.quiesce();
-      // The host may have pulled the plug meanwhile.
-      if (this.#end === undefined) this.#setState("paused");
-    }
-    if (this.#end !== undefined) await this.#close();
+    // The host may have pulled the plug while the devices came to rest.
+    if (this.#end === undefined) this.#setState("paused");
+    else await this.#close();
   }
 
   /** Waits until something is to do. In a seeded run that much guest time passes, however long it really took. */
@@ -298,7 +296,8 @@ export class Machine implements AsyncDisposable {
   /** Gives everything back, once, and tells that the machine has ended. */
   #close(): Promise<void> {
     this.#closed ??= (async () => {
-      await this.#board.close();
+      for (const [device, error] of await this.#board.close())
+        this.#surroundings.events?.onDeviceFault?.(device, error);
       this.serial.close();
       const end: MachineEnd = this.#end ?? { reason: "stopped" };
       const crashed = end.reason === "triple-fault" || end.reason === "failure";
