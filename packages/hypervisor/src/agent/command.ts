@@ -24,7 +24,7 @@ export interface ExecOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The working directory; default "/". */
   readonly cwd?: string;
-  /** "name", "uid", "name:group" or "uid:gid"; default root. */
+  /** "name", "uid", "name:group" or "uid:gid"; default the agent's own, root. */
   readonly user?: string;
   /** Gives it a terminal: its output, also stderr's, comes on `stdout`. */
   readonly tty?: CommandTerminal;
