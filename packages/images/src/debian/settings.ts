@@ -22,6 +22,14 @@ const COPIES: readonly (readonly [from: string, to: string])[] = [
   ["usr/share/base-passwd/group.master", "etc/group"],
 ];
 
+/** Directories and links that base-files makes when it is configured. */
+const DIRECTORIES: readonly string[] = ["media", "mnt", "opt", "srv", "etc/opt", "var/opt"];
+const LINKS: readonly (readonly [link: string, target: string])[] = [
+  ["etc/dpkg/origins/default", "debian"],
+  ["var/lock", "/run/lock"],
+  ["var/run", "/run"],
+];
+
 /** Documentation is left out, as Debian's own small images do; licences stay. */
 const DPKG_SETTINGS = `path-exclude /usr/share/doc/*
 path-include /usr/share/doc/*/copyright
@@ -75,6 +83,10 @@ export function settle(tree: FileTree, mtime: number): void {
       tree.add(link, { type: "symlink", target, mtime });
     }
   }
+  for (const path of DIRECTORIES) {
+    if (!tree.find(path)) tree.add(path, { type: "directory", mtime });
+  }
+  for (const [link, target] of LINKS) tree.add(link, { type: "symlink", target, mtime });
   for (const [from, to] of COPIES) {
     const node = tree.find(from);
     if (node?.type === "file") tree.add(to, { content: node.content, mtime });

@@ -15,7 +15,7 @@ import type { Fetching } from "./fetch-packages.ts";
 import { isVerified } from "./verified-files.ts";
 
 /** Raise it when a disk changes in a way that its packages and recipe do not show. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 /** Which disk. */
 export interface DebianDiskOptions {
