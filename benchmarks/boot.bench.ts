@@ -7,9 +7,10 @@ import type { Case } from "./src/index.ts";
 
 const LIMIT_MS = 300_000;
 const MEMORY_MIB = 512;
-const QUEZTL_VM = fileURLToPath(
-  new URL("../packages/hypervisor/src/node/main.ts", import.meta.url),
-);
+
+/** The command's file, beside the package's entry: its source here, its build in a release. */
+const ENTRY = import.meta.resolve("@queztl/hypervisor");
+const QUEZTL_VM = fileURLToPath(new URL(`./node/main${ENTRY.slice(-3)}`, ENTRY));
 
 /** Seconds from the start of a program to the first line of the guest's init on its standard output. */
 function secondsToInit(program: string, args: readonly string[]): Promise<number> {
