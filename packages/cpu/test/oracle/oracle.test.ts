@@ -5,7 +5,8 @@ import { EmulatedHost } from "./emulated.ts";
 import { formsOf } from "./forms.ts";
 import { harness } from "./host.ts";
 import { INTEGER, VECTOR, readRecording } from "./recorded.ts";
-import { memoryImage } from "./values.ts";
+import { compareSequences } from "./sequences.ts";
+import { Chooser, memoryImage } from "./values.ts";
 
 /** The differences in words: an empty text is what is wanted. */
 const reports = ({ different }: Campaign): string =>
@@ -27,8 +28,20 @@ describe.each([
   test.runIf(harness !== undefined)(
     "other random instances on this host → no difference",
     () => {
-      const campaign = compareWithHost(formsOf(kind.select), seed, 15_000, kind.vectors);
+      const campaign = compareWithHost(formsOf(kind.select), seed, 10_000, kind.vectors);
       expect(reports(campaign)).toBe("");
+    },
+    60_000,
+  );
+});
+
+describe("sequences of integer instructions", () => {
+  test.runIf(harness !== undefined)(
+    "what one leaves in the flags, the next finds → as on this host",
+    () => {
+      const image = memoryImage();
+      const emulated = new EmulatedHost(image);
+      expect(compareSequences(emulated, image, new Chooser(5), 5_000).slice(0, 3)).toEqual([]);
     },
     60_000,
   );
