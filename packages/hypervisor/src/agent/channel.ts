@@ -1,4 +1,5 @@
-import type { ConsoleDevice, ConsolePort, ConsolePortOptions } from "@queztl/virtio";
+import { ConsoleDevice } from "@queztl/virtio";
+import type { ConsolePort, ConsolePortOptions } from "@queztl/virtio";
 
 /** The name of the console port on which the guest's agent listens. */
 export const AGENT_PORT = "org.queztl.agent.0";
@@ -15,8 +16,8 @@ export interface ByteChannel {
 }
 
 /**
- * The agent's port of a virtio console: give `port` to the `ConsoleDevice` as one of its ports, then `connect`
- * the device.
+ * The agent's port of a machine: `device` is a factory for `MachineOptions.devices`. One channel serves one machine;
+ * what is restored from a snapshot gets a new one.
  */
 export class ConsoleChannel implements ByteChannel {
   readonly port: ConsolePortOptions;
@@ -36,11 +37,17 @@ export class ConsoleChannel implements ByteChannel {
     };
   }
 
-  /** @throws QZ_VIRTIO_OPTIONS when the device has no such port. */
-  connect(device: ConsoleDevice): this {
+  /** Makes a console with a terminal, the guest's hvc0, and the agent's port. */
+  readonly device = (): ConsoleDevice => {
+    const device = new ConsoleDevice({ ports: [{ name: "console" }, this.port] });
+    this.connect(device);
+    return device;
+  };
+
+  /** Uses a console that was made with `port` among its ports. @throws QZ_VIRTIO_OPTIONS when it was not. */
+  connect(device: ConsoleDevice): void {
     this.#device = device.port(this.port.name);
     this.#release();
-    return this;
   }
 
   async write(bytes: Uint8Array): Promise<void> {
