@@ -71,7 +71,7 @@ const READ_ONLY = new Set(
 );
 /** x87 instructions that only read their memory operand. */
 const READS_X87 = /^f(ld|add|sub|mul|div|com|iadd|isub|imul|idiv|icom|ild|bld|rstor)/;
-const NO_ADDRESS = /^(nop|prefetch\w*|endbr\d+)$/;
+const NO_ADDRESS = /^(nop|prefetch\w*|endbr\d+|ud[01])$/;
 
 function unitOf(entry: OpcodeEntry): Plan["unit"] {
   if (isX87(entry)) return entry.mnemonic === "fwait" ? undefined : "x87";
