@@ -46,7 +46,8 @@ const rootfs = await makeTar([
 ]);
 const take = (name: string, from: Partial<ImportImageOptions> = {}) =>
   importImage({ name, from: { tar: streamOf(rootfs) }, home, freeBytes: 1 << 20, ...from });
-const open = (name: string) => openImage(name, { home, sources: [source], versions: "newest" });
+const open = (name: string) =>
+  openImage(name, { home, sources: [source], versions: "newest", agent: false });
 
 test("a tar, plain or compressed, as a file or a stream → the same disk, in the catalogue", async () => {
   const path = join(home, "rootfs.tar");
