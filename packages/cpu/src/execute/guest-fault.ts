@@ -39,6 +39,5 @@ const fault = new GuestFault();
 export function raise(vector: number, errorCode = -1): never {
   fault.vector = vector;
   fault.errorCode = errorCode;
-  // oxlint-disable-next-line no-throw-literal -- control flow, caught by the helper's caller
   throw fault;
 }

@@ -313,7 +313,7 @@ export class Lowering {
       mode: i.mode,
       memory,
       near,
-      repeat: (["", "rep", "repne"] as const)[repeat] as "" | "rep" | "repne",
+      repeat: (["", "rep", "repne"] as const)[repeat],
     });
     const handler = this.#handlers.get(shape.key);
     if (handler === undefined) throw new Error(`no handler for ${shape.key} (${plan.entry.text})`);

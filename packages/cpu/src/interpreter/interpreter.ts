@@ -242,9 +242,9 @@ function defineRun(
               beforeCall: saveLeft,
             };
             const afterCall = (): void => {
-              f.if(i32.eqz(status.get), exits.next);
-              f.if(i32.eq(status.get, i32.const(HelperStatus.Fault)), exits.fault);
-              f.if(i32.eq(status.get, i32.const(HelperStatus.Again)), exits.again);
+              f.if(i32.eqz(status.get), () => exits.next());
+              f.if(i32.eq(status.get, i32.const(HelperStatus.Fault)), () => exits.fault());
+              f.if(i32.eq(status.get, i32.const(HelperStatus.Again)), () => exits.again());
               f.if(i32.eq(status.get, i32.const(HelperStatus.Jump)), () =>
                 exits.jump(i64.load(state, State.Rip)),
               );
