@@ -30,6 +30,16 @@ const operation = fc.record({
 });
 
 describe("Qcow2Disk", () => {
+  it("zeroes inside the short last cluster, up to the capacity → those bytes alone", async () => {
+    const capacity = 100 * KIB;
+    const disk = await Qcow2Disk.create(new MemoryFile(), { capacity, clusterBits: 16 });
+    await disk.write(0, pattern(capacity, 3));
+    await disk.writeZeroes(capacity - 10 * KIB, 10 * KIB, true);
+    const expected = pattern(capacity, 3).fill(0, capacity - 10 * KIB);
+    expect(await contents(disk)).toEqual(expected);
+    await disk.close();
+  });
+
   it.each([9, 12, 16])(
     "any operations on clusters of 2^%i bytes, opened again → as one flat disk",
     async (clusterBits) => {

@@ -187,7 +187,8 @@ export class Qcow2Disk implements BlockBackend {
     // The disk's last cluster may be short: zeroes up to the capacity fill it.
     const atEnd = end === this.capacity ? Math.ceil(end / this.#clusterBytes) : 0;
     const last = Math.max(Math.floor(end / this.#clusterBytes), atEnd) * this.#clusterBytes;
-    const wholeEnd = able ? Math.max(whole, last) : whole;
+    // A range inside the short last cluster ends before any whole one begins.
+    const wholeEnd = able && whole < end ? Math.max(whole, last) : whole;
     if (whole > offset) await this.write(offset, new Uint8Array(whole - offset));
     await this.#changes.run(async () => {
       for (let at = whole; at < wholeEnd; at += this.#clusterBytes)
