@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { defineProject } from "vitest/config";
 
 const conditions = ["@queztl/source", "module", "node", "development|production"];
@@ -7,5 +8,10 @@ export const project = (name: string) =>
   defineProject({
     resolve: { conditions },
     ssr: { resolve: { conditions } },
-    test: { name, include: ["**/*.test.ts"], exclude: ["**/node_modules/**", "**/dist/**"] },
+    test: {
+      name,
+      include: ["**/*.test.ts"],
+      exclude: ["**/node_modules/**", "**/dist/**"],
+      setupFiles: [fileURLToPath(new URL("vitest.setup.ts", import.meta.url))],
+    },
   });
