@@ -37,7 +37,9 @@ const image = await buildImage({
   },
 }).catch((error: unknown) => {
   say(`no guest image can be had: ${error instanceof Error ? error.message : String(error)}`);
-  say("it needs Debian's package client or a mirror the first time; later runs need no network.");
+  say(
+    "it needs apt, or a Debian mirror named by QUEZTL_DEBIAN_MIRRORS, the first time; later runs need no network.",
+  );
   process.exit(1);
 });
 say(`Linux ${image.release} boots now; a terminal leaves the guest with Ctrl-A x`);

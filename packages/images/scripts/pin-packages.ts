@@ -1,6 +1,6 @@
 /**
  * Works out the packages of the Debian images from the newest index of Debian's main archive and writes
- * them to src/debian/pinned-packages.ts. Only the main archive: it (and later archive.debian.org) keeps the
+ * them to src/debian/pinned-packages.ts. Only the main archive: it (and later the archive of old releases) keeps the
  * versions of the last point release, where the security archive drops superseded ones.
  *
  *     node --conditions=@queztl/source scripts/pin-packages.ts
@@ -30,7 +30,7 @@ const lists = tables.map(
 );
 await writeFile(
   new URL("../src/debian/pinned-packages.ts", import.meta.url),
-  `// Written by scripts/pin-packages.ts from ${mirror}: run it instead of editing this.
+  `// Written by scripts/pin-packages.ts: run it instead of editing this.
 
 /** One package a line: name, version, bytes, SHA-256, path below the mirror's root. */
 export const PINNED_PACKAGES = \`

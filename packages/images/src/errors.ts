@@ -26,7 +26,7 @@ export const imagesErrors = {
   QZ_IMAGES_UNAVAILABLE: {
     status: "unavailable",
     message:
-      "{package} cannot be had: {reason}; connect to a Debian mirror, or set another with the mirrors option",
+      "{package} cannot be had: {reason}; connect to a Debian mirror, or name one with the mirrors option or QUEZTL_DEBIAN_MIRRORS",
   },
   QZ_IMAGES_CHECKSUM: {
     status: "invalid",

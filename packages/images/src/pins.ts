@@ -18,7 +18,7 @@ export interface ImagePackages {
 
 /**
  * The packages of the default images: those of Debian 12's last point release, which its main archive
- * (and later archive.debian.org) keeps, where the security archive drops superseded versions.
+ * (and later the archive of old releases) keeps, where the security archive drops superseded versions.
  */
 export const pinnedPackages: Readonly<Record<Flavour, ImagePackages>> = {
   cloud: {

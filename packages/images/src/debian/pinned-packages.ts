@@ -1,4 +1,4 @@
-// Written by scripts/pin-packages.ts from https://deb.debian.org/debian: run it instead of editing this.
+// Written by scripts/pin-packages.ts: run it instead of editing this.
 
 /** One package a line: name, version, bytes, SHA-256, path below the mirror's root. */
 export const PINNED_PACKAGES = `

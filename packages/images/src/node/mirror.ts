@@ -5,11 +5,13 @@ import { compareVersions, parsePackageIndex } from "../package-index.ts";
 import type { DebianPackage } from "../package-index.ts";
 import type { FetchOptions, PackageSource } from "./package-source.ts";
 
-/** The public archives that hold Debian 12, in the order they are asked. */
-export const DEBIAN_MIRRORS: readonly string[] = [
-  "https://deb.debian.org/debian",
-  "https://archive.debian.org/debian",
-];
+/**
+ * Roots of Debian archives that hold Debian 12, in the order they are asked: those that the environment
+ * variable `QUEZTL_DEBIAN_MIRRORS` names, separated by spaces; none without it, for apt knows its own.
+ */
+export const DEBIAN_MIRRORS: readonly string[] = (process.env["QUEZTL_DEBIAN_MIRRORS"] ?? "")
+  .split(/\s+/)
+  .filter((mirror) => mirror !== "");
 
 const SUITE = "bookworm";
 const INDEX = "main/binary-amd64/Packages.xz";
