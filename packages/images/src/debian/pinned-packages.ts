@@ -31,6 +31,7 @@ libaudit-common 1:3.0.9-1 10448 17d0341ca6ce604ce59c296780ac2c2a24141a769823c506
 libaudit1 1:3.0.9-1 46764 30954df4b5a7c505661ba8ae5e6ea94f5805e408899fb400783bb166eb5ff306 pool/main/a/audit/libaudit1_3.0.9-1_amd64.deb
 libblkid1 2.38.1-5+deb12u3 147380 5a083377f29191cafcdf0f91ec124349b4a7895b531556633a136e43c6d53943 pool/main/u/util-linux/libblkid1_2.38.1-5+deb12u3_amd64.deb
 libbpf1 1:1.1.2-0+deb12u1 145032 5e7505ef77ebc84ad0203411e4afdeb8a98f40fb7f78f013aa4dd8710e49f8ed pool/main/libb/libbpf/libbpf1_1.1.2-0+deb12u1_amd64.deb
+libbrotli1 1.0.9-2+b6 275248 563b4caec1aa5e876bd3355b36e7a38e1484baf5a293b48d1e8bd22db786e4d7 pool/main/b/brotli/libbrotli1_1.0.9-2+b6_amd64.deb
 libbsd0 0.11.7-2 117416 bb31cc8b40f962a85b2cec970f7f79cc704a1ae4bad24257a822055404b2c60b pool/main/libb/libbsd/libbsd0_0.11.7-2_amd64.deb
 libbz2-1.0 1.0.8-5+b1 47348 54149da3f44b22d523b26b692033b84503d822cc5122fed606ea69cc83ca5aeb pool/main/b/bzip2/libbz2-1.0_1.0.8-5+b1_amd64.deb
 libc-bin 2.36-9+deb12u14 609144 e667401af91fad95f15b3ebd25d1abd8373fd18b00dc32219678413170544e84 pool/main/g/glibc/libc-bin_2.36-9+deb12u14_amd64.deb
@@ -42,24 +43,36 @@ libcom-err2 1.47.0-2+b2 20044 a2bac7015e78fbc0c504df3e441f3a22292f1d2d77f9ccda76
 libcrypt1 1:4.4.33-2 89464 f5f60a5cdfd4e4eaa9438ade5078a57741a7a78d659fcb0c701204f523e8bd29 pool/main/libx/libxcrypt/libcrypt1_4.4.33-2_amd64.deb
 libdb5.3 5.3.28+dfsg2-1 697412 7dc5127b8dd0da80e992ba594954c005ae4359d839a24eb65d0d8129b5235c84 pool/main/d/db5.3/libdb5.3_5.3.28+dfsg2-1_amd64.deb
 libdebconfclient0 0.270 9900 7d2b2b700bae0ba67a13655fabba6a98da3f6ce7dee43d1ee0ac433b7ca1d947 pool/main/c/cdebconf/libdebconfclient0_0.270_amd64.deb
+libdeflate0 1.14-1 61416 3d4b39f94317b64a860db8a7a8b581b555124cd461fe07ec0d347edbdb9f6683 pool/main/libd/libdeflate/libdeflate0_1.14-1_amd64.deb
 libelf1 0.188-2.1 173796 619add379c606b3ac6c1a175853b918e6939598a83d8ebadf3bdfd50d10b3c8c pool/main/e/elfutils/libelf1_0.188-2.1_amd64.deb
 libexpat1 2.5.0-1+deb12u2 99888 2255e62fc22a86d2c544b8a3f516da9aee19383ad5742722ab4ce7f66a30dbc8 pool/main/e/expat/libexpat1_2.5.0-1+deb12u2_amd64.deb
 libext2fs2 1.47.0-2+b2 204900 dff731f2318df99da4b8bf5f330f415f95b94c609bac29e7b2edba0a38f22a98 pool/main/e/e2fsprogs/libext2fs2_1.47.0-2+b2_amd64.deb
 libffi8 3.4.4-1 22856 6d9f6c25c30efccce6d4bceaa48ea86c329a3432abb360a141f76ac223a4c34a pool/main/libf/libffi/libffi8_3.4.4-1_amd64.deb
+libfreetype6 2.12.1+dfsg-5+deb12u4 397736 8043e479f73f29992d652e3f9dfe8b17f9780c7ea6330afe379ec5f9f188ac44 pool/main/f/freetype/libfreetype6_2.12.1+dfsg-5+deb12u4_amd64.deb
+libfribidi0 1.0.8-2.1 64952 87fce56627aab7b2968501d370aa3ed6d1c792119efa765e71a690bdfe570e62 pool/main/f/fribidi/libfribidi0_1.0.8-2.1_amd64.deb
 libgcc-s1 12.2.0-14+deb12u1 49856 3016e62cb4b7cd8038822870601f5ed131befe942774d0f745622cc77d8a88f7 pool/main/g/gcc-12/libgcc-s1_12.2.0-14+deb12u1_amd64.deb
 libgcrypt20 1.10.1-3+deb12u1 696204 e7a56552139c693904a6f9712234c05fe918353273a7cbdb5e62f423ad71bb97 pool/main/libg/libgcrypt20/libgcrypt20_1.10.1-3+deb12u1_amd64.deb
 libgfortran5 12.2.0-14+deb12u1 792696 63d38775d20c425c1f00914b52167ae0e3b4639facdb0aa734877279fb716fbb pool/main/g/gcc-12/libgfortran5_12.2.0-14+deb12u1_amd64.deb
+libglib2.0-0 2.74.6-2+deb12u9 1403216 7ff85197685d89e150e342b29a59aab1beee400050ba7da73de81cd999ffee5a pool/main/g/glib2.0/libglib2.0-0_2.74.6-2+deb12u9_amd64.deb
 libgmp10 2:6.2.1+dfsg1-1.1 562588 187aedef2ed763f425c1e523753b9719677633c7eede660401739e9c893482bd pool/main/g/gmp/libgmp10_6.2.1+dfsg1-1.1_amd64.deb
 libgnutls30 3.7.9-2+deb12u7 1409084 30abec8c824feb1d2d7e9000a34083cccd19d139625e1b21547e3ac53b922f8e pool/main/g/gnutls28/libgnutls30_3.7.9-2+deb12u7_amd64.deb
+libgomp1 12.2.0-14+deb12u1 115772 48fec46bda7f5b1638b9e959889bfbc20491247d402d120bb152687eb48143d7 pool/main/g/gcc-12/libgomp1_12.2.0-14+deb12u1_amd64.deb
 libgpg-error0 1.46-1 76888 89944ee11d7370ce6ef46fc52f094c4a6512eff8943ec4c6ebefeae6360ceada pool/main/libg/libgpg-error/libgpg-error0_1.46-1_amd64.deb
+libgraphite2-3 1.3.14-1+deb12u1 74564 c19a7f6ba9298db7eef041ae27b08985f2c02009e418063f8bccdb5bc5e858dc pool/main/g/graphite2/libgraphite2-3_1.3.14-1+deb12u1_amd64.deb
 libgssapi-krb5-2 1.20.1-2+deb12u5 135168 d8b87aea91b956b416c01a28c44ff6228315ae3b73de40acddac3dc5043607d2 pool/main/k/krb5/libgssapi-krb5-2_1.20.1-2+deb12u5_amd64.deb
+libharfbuzz0b 6.0.0+dfsg-3 1945396 bfce132b7ee67b9c2d2166075b1936a25c8cc6866b6a049f99b8e94baa916e71 pool/main/h/harfbuzz/libharfbuzz0b_6.0.0+dfsg-3_amd64.deb
 libhogweed6 3.8.1-2 327524 ed8185c28b2cb519744a5a462dcd720d3b332c9b88a1d0002eac06dc8550cb94 pool/main/n/nettle/libhogweed6_3.8.1-2_amd64.deb
 libidn2-0 2.3.3-1+b1 123636 d50716d5824083d667427817d506b45d3f59dc77e1ca52de000f3f62d4918afa pool/main/libi/libidn2/libidn2-0_2.3.3-1+b1_amd64.deb
+libimagequant0 2.17.0-1 32492 af629193dea8b80485dfba3d87d5cfdfc07b786966d7427e1b09af0c4039cf3b pool/main/libi/libimagequant/libimagequant0_2.17.0-1_amd64.deb
+libjbig0 2.1-6.1 31704 6b07c77b700a615642888a82ba92a7e7c429d04b9c8669c62b2263f15c4c4059 pool/main/j/jbigkit/libjbig0_2.1-6.1_amd64.deb
+libjpeg62-turbo 1:2.1.5-2 166332 95ec30140789a342add8f8371ed018924de51b539056522b66f207b25cba9cad pool/main/libj/libjpeg-turbo/libjpeg62-turbo_2.1.5-2_amd64.deb
 libk5crypto3 1.20.1-2+deb12u5 79712 7b6e47d15c5c9cdcd456137533d8308aeba608a54cec73b28bd59bfc4b54cf06 pool/main/k/krb5/libk5crypto3_1.20.1-2+deb12u5_amd64.deb
 libkeyutils1 1.6.3-2 8808 cfac89e6a7a54ff3c6a4f843310e25efeddaa771baeae470bd98bd588c373563 pool/main/k/keyutils/libkeyutils1_1.6.3-2_amd64.deb
 libkrb5-3 1.20.1-2+deb12u5 332280 c90801be09701af221b54dd502a59cb378b7284ff31e480738baca317d2f7653 pool/main/k/krb5/libkrb5-3_1.20.1-2+deb12u5_amd64.deb
 libkrb5support0 1.20.1-2+deb12u5 33212 8b9c05f2d8d461a10d657b118f572af5bf8fd6c8f93dcef81e852c5ab0f428ab pool/main/k/krb5/libkrb5support0_1.20.1-2+deb12u5_amd64.deb
 liblbfgsb0 3.0+dfsg.4-1 28940 73cdf5f1a4e7de77351b114fc5c4430cad8a39b59defc08274efd1ecb665eb37 pool/main/l/lbfgsb/liblbfgsb0_3.0+dfsg.4-1_amd64.deb
+liblcms2-2 2.14-2+deb12u1 153540 333efe13d165b8a98194d95e72fd10b502ebbee4dc2eb43fc2ab83e2b53e5f17 pool/main/l/lcms2/liblcms2-2_2.14-2+deb12u1_amd64.deb
+liblerc4 4.0.0+ds-2 170368 771f5c47ca69f24ca61e4be0c98c5912b182ce442f921697d17a472f3ded5c9c pool/main/l/lerc/liblerc4_4.0.0+ds-2_amd64.deb
 liblz4-1 1.9.4-1 62884 64cde86cef1deaf828bd60297839b59710b5cd8dc50efd4f12643caaee9389d3 pool/main/l/lz4/liblz4-1_1.9.4-1_amd64.deb
 liblzma5 5.4.1-1+deb12u1 205732 f96d8876b53ec89d76a992bc199679b818cf518225a768954d9451fb556a4eb7 pool/main/x/xz-utils/liblzma5_5.4.1-1+deb12u1_amd64.deb
 libmd0 1.0.4-2 29456 03539fd30c509e27101d13a56e52eda9062bdf1aefe337c07ab56def25a13eab pool/main/libm/libmd/libmd0_1.0.4-2_amd64.deb
@@ -68,18 +81,23 @@ libmount1 2.38.1-5+deb12u3 165732 f46e2d6b006951825adde9757790b6609d7c66c7700f9b
 libncursesw6 6.4-4 133824 98fa7a53dc565a38b65fb70422ad08001bf5361d8fbc74255280c329996a6bec pool/main/n/ncurses/libncursesw6_6.4-4_amd64.deb
 libnettle8 3.8.1-2 287764 45922e6e289ffd92f0f92d2bb9159e84236ff202d552a461bf10e5335b3f0261 pool/main/n/nettle/libnettle8_3.8.1-2_amd64.deb
 libnsl2 1.3.0-2 39480 c0d83437fdb016cb289436f49f28a36be44b3e8f1f2498c7e3a095f709c0d6f8 pool/main/libn/libnsl/libnsl2_1.3.0-2_amd64.deb
+libonnx1 1.12.0-2+b4 967988 5574f1a6889833462316cc300b7bd3995f1a328367b6df390074c2f035b7df9c pool/main/o/onnx/libonnx1_1.12.0-2+b4_amd64.deb
 libopenblas0-pthread 0.3.21+ds-4 6709044 4f7e4561dbfa9286c671c91350204fbda7afad675500e59cd4a56f84604844f8 pool/main/o/openblas/libopenblas0-pthread_0.3.21+ds-4_amd64.deb
+libopenjp2-7 2.5.0-2+deb12u3 189312 a127e2f1741d66bdddb6393a718e3cbec327d53f88c89b859b1f8d73f64cf635 pool/main/o/openjpeg2/libopenjp2-7_2.5.0-2+deb12u3_amd64.deb
 libp11-kit0 0.24.1-2 345080 251330faddbf013f060fcdb41f4b0c037c8a6e89ba7c09b04bfcc4e3f0807b22 pool/main/p/p11-kit/libp11-kit0_0.24.1-2_amd64.deb
 libpam-modules 1.5.2-6+deb12u2 291056 19fb4838168e68bc15a5606070f14b1162bb34a3899686913f5d661f1707f483 pool/main/p/pam/libpam-modules_1.5.2-6+deb12u2_amd64.deb
 libpam-modules-bin 1.5.2-6+deb12u2 75676 e7b1f6c60a51398920c5da792016161a65bf1c7caaa64140dd2099176ed51280 pool/main/p/pam/libpam-modules-bin_1.5.2-6+deb12u2_amd64.deb
 libpam-runtime 1.5.2-6+deb12u2 160936 7a4f26d54c1e3ee8c68095f9d9013d13dd89a33ff78ef87330d21f21235fc278 pool/main/p/pam/libpam-runtime_1.5.2-6+deb12u2_all.deb
 libpam0g 1.5.2-6+deb12u2 92060 a06f889caf9e97ccf04dedec0905573916bc6ec3366ade2c6ef8900047fd5cc1 pool/main/p/pam/libpam0g_1.5.2-6+deb12u2_amd64.deb
 libpcre2-8-0 10.42-1 260776 030db54f4d76cdfe2bf0e8eb5f9efea0233ab3c7aa942d672c7b63b52dbaf935 pool/main/p/pcre2/libpcre2-8-0_10.42-1_amd64.deb
+libpng16-16 1.6.39-2+deb12u5 276660 a56d64bfaa9da12aafb83347909e62e6fd5fd251e6b34c194065911a30359978 pool/main/libp/libpng1.6/libpng16-16_1.6.39-2+deb12u5_amd64.deb
 libproc2-0 2:4.0.2-3 62804 e82ba5d01929eafb8b9954606a3c38b0332a987c2b3432388b4ee7365e54deae pool/main/p/procps/libproc2-0_4.0.2-3_amd64.deb
+libprotobuf32 3.21.12-3+deb12u1 931592 e9e4e8cf0d2c48e2e3c17308e2093b3856f470b77e0022b7d906fb1b3551f213 pool/main/p/protobuf/libprotobuf32_3.21.12-3+deb12u1_amd64.deb
 libpython3-stdlib 3.11.2-1+b1 9312 4e58891d5c951a1e360ed9eaa814413cb5e84deadce3f08e801ac680434c786e pool/main/p/python3-defaults/libpython3-stdlib_3.11.2-1+b1_amd64.deb
 libpython3.11-minimal 3.11.2-6+deb12u8 817740 f3beaa03994ffedacf73c43a0843d53b062d347115d8af65bee2034552a4e6f9 pool/main/p/python3.11/libpython3.11-minimal_3.11.2-6+deb12u8_amd64.deb
 libpython3.11-stdlib 3.11.2-6+deb12u8 1798560 890b3540dad8a1ccc0deeca025db735bcc82629a76adacbe3b50fcc06ed528ca pool/main/p/python3.11/libpython3.11-stdlib_3.11.2-6+deb12u8_amd64.deb
 libquadmath0 12.2.0-14+deb12u1 144616 3f0c9a4c730da2fdab001cae596625438598fd2996d29d888feeb4c1cdc9011f pool/main/g/gcc-12/libquadmath0_12.2.0-14+deb12u1_amd64.deb
+libraqm0 0.7.0-4.1 10580 e37898620747053de5ca03d41afe8cf26b7827bee2679e6808565099a275b83c pool/main/r/raqm/libraqm0_0.7.0-4.1_amd64.deb
 libreadline8 8.2-1.3 165760 e02ebbd3701cf468dbf98d6d917fbe0325e881f07fe8b316150c8d2a64486e66 pool/main/r/readline/libreadline8_8.2-1.3_amd64.deb
 libseccomp2 2.5.4-1+deb12u1 46808 108fe67957ca7cf9ba51d801118a1b37d404bea7b6e365025cd00779e9eca38d pool/main/libs/libseccomp/libseccomp2_2.5.4-1+deb12u1_amd64.deb
 libselinux1 3.4-1+b6 73720 2b07f5287b9105f40158b56e4d70cc1652dac56a408f3507b4ab3d061eed425f pool/main/libs/libselinux/libselinux1_3.4-1+b6_amd64.deb
@@ -93,19 +111,25 @@ libssl3 3.0.20-1~deb12u2 2036016 89be24b41bff568ee6e7caf5680a3d808e80315ed92e407
 libstdc++6 12.2.0-14+deb12u1 612604 5cd3171216d4ab0fc911cfe9c35509bf2dd8f47761c43b7f6a4296701551a24d pool/main/g/gcc-12/libstdc++6_12.2.0-14+deb12u1_amd64.deb
 libsystemd0 252.39-1~deb12u2 332372 013c07514a9e4933b2d5c098018695a6aa42d085dbc483ce2c094a954c8a1b0a pool/main/s/systemd/libsystemd0_252.39-1~deb12u2_amd64.deb
 libtasn1-6 4.19.0-2+deb12u1 48596 2c27c613b69be248d09432839ea3d3382f6ee27fabaa65987aa2d884cd00afda pool/main/libt/libtasn1-6/libtasn1-6_4.19.0-2+deb12u1_amd64.deb
+libtiff6 4.5.0-6+deb12u4 316172 255cd1d9f204355c366638ee21756234a8d43c03a3de18a5af6cdd94765b5053 pool/main/t/tiff/libtiff6_4.5.0-6+deb12u4_amd64.deb
 libtinfo6 6.4-4 331352 072d908f38f51090ca28ca5afa3b46b2957dc61fe35094c0b851426859a49a51 pool/main/n/ncurses/libtinfo6_6.4-4_amd64.deb
 libtirpc-common 1.3.3+ds-1 14048 3e3ef129b4bf61513144236e15e1b4ec57fa5ae3dc8a72137abdbefb7a63af85 pool/main/libt/libtirpc/libtirpc-common_1.3.3+ds-1_all.deb
 libtirpc3 1.3.3+ds-1 85192 2a46d5a5e9486da11ffeff5740931740d6deae4f92cd6098df060dc5dff1e1c7 pool/main/libt/libtirpc/libtirpc3_1.3.3+ds-1_amd64.deb
 libudev1 252.39-1~deb12u2 108880 6f7e08f11c4809d2e5998c775f7b423ab5ec2ce0309494b4a2615037052245e2 pool/main/s/systemd/libudev1_252.39-1~deb12u2_amd64.deb
 libunistring2 1.0-2 436708 d466bbfe011d764d793c1d9d777cad9c7cf65b938e11598f27408171ad95a951 pool/main/libu/libunistring/libunistring2_1.0-2_amd64.deb
 libuuid1 2.38.1-5+deb12u3 28784 5fff398321da62d28a842bcbabd193d72ae21724962c029dc32b1dc6b2deaeaf pool/main/u/util-linux/libuuid1_2.38.1-5+deb12u3_amd64.deb
+libwebp7 1.2.4-0.2+deb12u1 285512 7259b7ce46444694ce536360ad53acb68eb3b47a7ff81d7b1b8a3939b2ac9918 pool/main/libw/libwebp/libwebp7_1.2.4-0.2+deb12u1_amd64.deb
+libwebpdemux2 1.2.4-0.2+deb12u1 99408 7d622d3cd1413fe55a2d3baaa32e0dfeba88bc511b1058dbe64562e2a9d7c176 pool/main/libw/libwebp/libwebpdemux2_1.2.4-0.2+deb12u1_amd64.deb
+libwebpmux3 1.2.4-0.2+deb12u1 109492 cc7d04d56ff8112ef5ed94050b0a440a9b4cea9d1d6f97e2a4016c8cc042c2f1 pool/main/libw/libwebp/libwebpmux3_1.2.4-0.2+deb12u1_amd64.deb
+libxau6 1:1.0.9-1 19720 679db1c4579ec7c61079adeaae8528adeb2e4bf5465baa6c56233b995d714750 pool/main/libx/libxau/libxau6_1.0.9-1_amd64.deb
+libxcb1 1.15-1 144052 fdc61332a3892168f3cc9cfa1fe9cf11a91dc3e0acacbc47cbc50ebaa234cc71 pool/main/libx/libxcb/libxcb1_1.15-1_amd64.deb
+libxdmcp6 1:1.1.2-3 26344 ecb8536f5fb34543b55bb9dc5f5b14c9dbb4150a7bddb3f2287b7cab6e9d25ef pool/main/libx/libxdmcp/libxdmcp6_1.1.2-3_amd64.deb
 libxtables12 1.8.9-2 30752 cb841d66950a43af4a398625313d2f3da9065299c9738538de6c2c3495857040 pool/main/i/iptables/libxtables12_1.8.9-2_amd64.deb
 libxxhash0 0.8.1-1 27584 6c19a5d18c8350744581fbd25d5d29e2b7101053e25aafa4e1ffcc2b505b2f1c pool/main/x/xxhash/libxxhash0_0.8.1-1_amd64.deb
 libzstd1 1.5.4+dfsg2-5 290036 6315b5ac38b724a710fb96bf1042019398cb656718b1522279a5185ed39318fa pool/main/libz/libzstd/libzstd1_1.5.4+dfsg2-5_amd64.deb
 login 1:4.13+dfsg1-1+deb12u2 616084 f1cc45bf505a8457340dc3c36f3a01a1835aaf564d73d9d394afb8ccfb6595a0 pool/main/s/shadow/login_4.13+dfsg1-1+deb12u2_amd64.deb
 logsave 1.47.0-2+b2 19876 12e051fb0d931c510d464ba93e87b937aa41a08f286735e0538d9f9e73efa3d0 pool/main/e/e2fsprogs/logsave_1.47.0-2+b2_amd64.deb
 mawk 1.3.4.20200120-3.1 119144 bcbc83f391854ea9d50ce2a4101aacf330de3b8b71d81a798faadba14a157f78 pool/main/m/mawk/mawk_1.3.4.20200120-3.1_amd64.deb
-media-types 10.0.0 26136 aaa46dcb3b39948ae2e0fdb72cfcb2f48c0b59f19785a3da8045c05eb19955dd pool/main/m/media-types/media-types_10.0.0_all.deb
 mount 2.38.1-5+deb12u3 134044 456ed2c62f884bc1133b6969d4d1eb2e6d8581076b00b4c8d700151155270a7a pool/main/u/util-linux/mount_2.38.1-5+deb12u3_amd64.deb
 ncurses-base 6.4-4 261308 bfd1d89f833c09a28b062ee916495cf69649ca2bf529532476c7b69d75d24909 pool/main/n/ncurses/ncurses-base_6.4-4_all.deb
 ncurses-bin 6.4-4 421400 396d6e453aee6d71b7141f0bfb333a6c08a44c64f77632bdf52894ccd123db46 pool/main/n/ncurses/ncurses-bin_6.4-4_amd64.deb
@@ -117,8 +141,12 @@ python3 3.11.2-1+b1 26300 33f6dafbd1a6902d9063172ec7dbd4b2225e12009e0d7ec5c933a7
 python3-decorator 5.1.1-3 14916 67f10c8e47f4fd9e262a7806f71c6584e66e0076b1ffcf15ac09b2633d60d1bf pool/main/p/python-decorator/python3-decorator_5.1.1-3_all.deb
 python3-minimal 3.11.2-1+b1 26312 30f9618670e686d781afbfc713eb0830c29d2819e9cb2a0488800dad6bb99faa pool/main/p/python3-defaults/python3-minimal_3.11.2-1+b1_amd64.deb
 python3-numpy 1:1.24.2-1+deb12u1 4959648 64c6e18bd85f881328d70071154c2d8b93fd6de2e07855f81fad5e499694ac03 pool/main/n/numpy/python3-numpy_1.24.2-1+deb12u1_amd64.deb
+python3-onnx 1.12.0-2+b4 619000 a15aa99312314f3d82536f2283b843111fbe42a7f6193f5ca6d7396bf240e74f pool/main/o/onnx/python3-onnx_1.12.0-2+b4_amd64.deb
+python3-pil 9.4.0-1.1+deb12u1 471944 85791cb9060c8f49c1709bd43e37700b252dc3b3d349c1aa48962f98fa0a0f6f pool/main/p/pillow/python3-pil_9.4.0-1.1+deb12u1_amd64.deb
 python3-pkg-resources 66.1.1-1+deb12u2 296604 25dfb378939ccdf27e7382adf44c168f86e22f9f1a8e6e3a2ec526431ed5e30f pool/main/s/setuptools/python3-pkg-resources_66.1.1-1+deb12u2_all.deb
+python3-protobuf 3.21.12-3+deb12u1 245796 72bf1fadf5c026f60bf39ef6d150f4f37d5253f79ee79c22b9ed7bf13401c63d pool/main/p/protobuf/python3-protobuf_3.21.12-3+deb12u1_amd64.deb
 python3-scipy 1.10.1-2 15210448 75175eb18aa9ef6424c69050a751335fe686c24b65bc1773d0769a74a21c869d pool/main/s/scipy/python3-scipy_1.10.1-2_amd64.deb
+python3-typing-extensions 4.4.0-1 45180 e2f88fe73b6dac2907b29d709647eb66302776f7693f45b1e95e116ddedbddd3 pool/main/p/python-typing-extensions/python3-typing-extensions_4.4.0-1_all.deb
 python3.11 3.11.2-6+deb12u8 574236 cd7b10c24281416a6acb22cd23ed7391c7dddd4a3d4d4a63d37faa786639b5de pool/main/p/python3.11/python3.11_3.11.2-6+deb12u8_amd64.deb
 python3.11-minimal 3.11.2-6+deb12u8 2064968 4aba533f7cc5e7b93b7ff24482840e96813f5bcde9cce028395b65a0d799ccee pool/main/p/python3.11/python3.11-minimal_3.11.2-6+deb12u8_amd64.deb
 readline-common 8.2-1.3 68988 69317523fe56429aa361545416ad339d138c1500e5a604856a80dd9074b4e35c pool/main/r/readline/readline-common_8.2-1.3_all.deb
@@ -135,5 +163,5 @@ zlib1g 1:1.2.13.dfsg-1 86684 d7dd1d1411fedf27f5e27650a6eff20ef294077b568f4c8c5e5
 // prettier-ignore
 export const PINNED_IMAGES = {
   debian: "adduser apt base-files base-passwd bash bsdutils coreutils dash debconf debian-archive-keyring debianutils diffutils dpkg e2fsprogs findutils gcc-12-base gpgv grep gzip hostname init-system-helpers iproute2 libacl1 libapt-pkg6.0 libattr1 libaudit-common libaudit1 libblkid1 libbpf1 libbsd0 libbz2-1.0 libc-bin libc6 libcap-ng0 libcap2 libcap2-bin libcom-err2 libcrypt1 libdb5.3 libdebconfclient0 libelf1 libext2fs2 libffi8 libgcc-s1 libgcrypt20 libgmp10 libgnutls30 libgpg-error0 libgssapi-krb5-2 libhogweed6 libidn2-0 libk5crypto3 libkeyutils1 libkrb5-3 libkrb5support0 liblz4-1 liblzma5 libmd0 libmnl0 libmount1 libncursesw6 libnettle8 libp11-kit0 libpam-modules libpam-modules-bin libpam-runtime libpam0g libpcre2-8-0 libproc2-0 libseccomp2 libselinux1 libsemanage-common libsemanage2 libsepol2 libsmartcols1 libss2 libssl3 libstdc++6 libsystemd0 libtasn1-6 libtinfo6 libtirpc-common libtirpc3 libudev1 libunistring2 libuuid1 libxtables12 libxxhash0 libzstd1 login logsave mawk mount ncurses-base ncurses-bin netbase passwd perl-base procps sed sysvinit-utils tar usr-is-merged util-linux util-linux-extra zlib1g",
-  python: "adduser apt base-files base-passwd bash bsdutils coreutils dash debconf debian-archive-keyring debianutils diffutils dpkg e2fsprogs findutils gcc-12-base gpgv grep gzip hostname init-system-helpers iproute2 libacl1 libapt-pkg6.0 libattr1 libaudit-common libaudit1 libblkid1 libbpf1 libbsd0 libbz2-1.0 libc-bin libc6 libcap-ng0 libcap2 libcap2-bin libcom-err2 libcrypt1 libdb5.3 libdebconfclient0 libelf1 libexpat1 libext2fs2 libffi8 libgcc-s1 libgcrypt20 libgfortran5 libgmp10 libgnutls30 libgpg-error0 libgssapi-krb5-2 libhogweed6 libidn2-0 libk5crypto3 libkeyutils1 libkrb5-3 libkrb5support0 liblbfgsb0 liblz4-1 liblzma5 libmd0 libmnl0 libmount1 libncursesw6 libnettle8 libnsl2 libopenblas0-pthread libp11-kit0 libpam-modules libpam-modules-bin libpam-runtime libpam0g libpcre2-8-0 libproc2-0 libpython3-stdlib libpython3.11-minimal libpython3.11-stdlib libquadmath0 libreadline8 libseccomp2 libselinux1 libsemanage-common libsemanage2 libsepol2 libsmartcols1 libsqlite3-0 libss2 libssl3 libstdc++6 libsystemd0 libtasn1-6 libtinfo6 libtirpc-common libtirpc3 libudev1 libunistring2 libuuid1 libxtables12 libxxhash0 libzstd1 login logsave mawk media-types mount ncurses-base ncurses-bin netbase passwd perl-base procps python3 python3-decorator python3-minimal python3-numpy python3-pkg-resources python3-scipy python3.11 python3.11-minimal readline-common sed sysvinit-utils tar usr-is-merged util-linux util-linux-extra zlib1g",
+  python: "adduser apt base-files base-passwd bash bsdutils coreutils dash debconf debian-archive-keyring debianutils diffutils dpkg e2fsprogs findutils gcc-12-base gpgv grep gzip hostname init-system-helpers iproute2 libacl1 libapt-pkg6.0 libattr1 libaudit-common libaudit1 libblkid1 libbpf1 libbrotli1 libbsd0 libbz2-1.0 libc-bin libc6 libcap-ng0 libcap2 libcap2-bin libcom-err2 libcrypt1 libdb5.3 libdebconfclient0 libdeflate0 libelf1 libexpat1 libext2fs2 libffi8 libfreetype6 libfribidi0 libgcc-s1 libgcrypt20 libgfortran5 libglib2.0-0 libgmp10 libgnutls30 libgomp1 libgpg-error0 libgraphite2-3 libgssapi-krb5-2 libharfbuzz0b libhogweed6 libidn2-0 libimagequant0 libjbig0 libjpeg62-turbo libk5crypto3 libkeyutils1 libkrb5-3 libkrb5support0 liblbfgsb0 liblcms2-2 liblerc4 liblz4-1 liblzma5 libmd0 libmnl0 libmount1 libncursesw6 libnettle8 libnsl2 libonnx1 libopenblas0-pthread libopenjp2-7 libp11-kit0 libpam-modules libpam-modules-bin libpam-runtime libpam0g libpcre2-8-0 libpng16-16 libproc2-0 libprotobuf32 libpython3-stdlib libpython3.11-minimal libpython3.11-stdlib libquadmath0 libraqm0 libreadline8 libseccomp2 libselinux1 libsemanage-common libsemanage2 libsepol2 libsmartcols1 libsqlite3-0 libss2 libssl3 libstdc++6 libsystemd0 libtasn1-6 libtiff6 libtinfo6 libtirpc-common libtirpc3 libudev1 libunistring2 libuuid1 libwebp7 libwebpdemux2 libwebpmux3 libxau6 libxcb1 libxdmcp6 libxtables12 libxxhash0 libzstd1 login logsave mawk mount ncurses-base ncurses-bin netbase passwd perl-base procps python3 python3-decorator python3-minimal python3-numpy python3-onnx python3-pil python3-pkg-resources python3-protobuf python3-scipy python3-typing-extensions python3.11 python3.11-minimal readline-common sed sysvinit-utils tar usr-is-merged util-linux util-linux-extra zlib1g",
 } as const;

@@ -32,9 +32,19 @@ export const debianRecipes: Readonly<Record<DebianImageName, DebianRecipe>> = {
   debian: { packages: USERLAND, without: [], freeBytes: 512 << 20, warmUp: [] },
   python: {
     // OpenBLAS is many times faster than the reference BLAS that would come otherwise.
-    packages: [...USERLAND, "python3", "libopenblas0-pthread", "python3-numpy", "python3-scipy"],
-    // Compiles Python to C++ when SciPy itself is built; it would bring a C++ compiler along.
-    without: ["python3-pythran"],
+    packages: [
+      ...USERLAND,
+      "python3",
+      "libopenblas0-pthread",
+      "python3-numpy",
+      "python3-scipy",
+      // Pictures and models in files that other programs read.
+      "python3-pil",
+      "python3-onnx",
+    ],
+    // Compiles Python to C++ when SciPy itself is built; it would bring a C++ compiler along. Pillow does
+    // not need the list of mail programs, which would bring all of Perl.
+    without: ["python3-pythran", "mime-support"],
     freeBytes: 512 << 20,
     warmUp: [["python3", "-c", "import numpy, scipy.linalg, scipy.optimize, scipy.stats"]],
   },
