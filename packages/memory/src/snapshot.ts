@@ -136,14 +136,18 @@ export async function openChain(
   return chain;
 }
 
+/** Maps a run of a snapshot's pages instead of reading it; false where that cannot be. */
+export type MapRun = (index: number, offset: number, length: number, position: number) => boolean;
+
 /**
  * Reads each page from the last snapshot that has it. With `mapped` 1 the first snapshot's image is the RAM
- * already.
+ * already, and `mapRun` may map what others have.
  */
 export async function readPages(
   memory: GuestMemory,
   chain: readonly OpenSnapshot[],
   mapped: 0 | 1,
+  mapRun: MapRun = () => false,
 ): Promise<void> {
   if (chain.length === mapped) return;
   const owner = new Uint8Array(memory.pageAttributes.length);
@@ -158,8 +162,10 @@ export async function readPages(
       owner[page] === i && stateOf(entry) === state;
     for (const run of runsOf(table, has(PageState.Stored))) {
       const start = memory.ramOffset + run.first * PAGE_BYTES;
-      const target = memory.bytes.subarray(start, start + run.pages * PAGE_BYTES);
-      await source.read(snapshot.imageOffset + run.first * PAGE_BYTES, target);
+      const length = run.pages * PAGE_BYTES;
+      const position = snapshot.imageOffset + run.first * PAGE_BYTES;
+      if (mapRun(i, start, length, position)) continue;
+      await source.read(position, memory.bytes.subarray(start, start + length));
     }
     for (const run of runsOf(table, has(PageState.Zero))) {
       for (let page = run.first; page < run.first + run.pages; page++) {
@@ -169,6 +175,21 @@ export async function readPages(
       }
     }
   }
+}
+
+/** The guest-physical addresses of the pages that increments of a chain hold. */
+export function pagesOfIncrements(
+  memory: GuestMemory,
+  chain: readonly OpenSnapshot[],
+): readonly number[] {
+  const pages = new Set<number>();
+  for (const { table } of chain.slice(1)) {
+    for (let page = 0; page < table.length; page++) {
+      if (stateOf(table[page]) === PageState.Unchanged) continue;
+      pages.add(memory.addressOf(memory.ramOffset + page * PAGE_BYTES));
+    }
+  }
+  return [...pages];
 }
 
 /** Sets the read-only pages as the last snapshot has them. */

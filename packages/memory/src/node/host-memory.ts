@@ -1,7 +1,14 @@
+import { closeSync, openSync, readSync } from "node:fs";
 import { memoryError } from "../errors.ts";
+import { PAGE_BYTES } from "../guest-memory.ts";
 import type { GuestMemory } from "../guest-memory.ts";
 import { loadLibc } from "./libc.ts";
 import type { Libc } from "./libc.ts";
+
+/** Flags of an entry of /proc/PID/pagemap, in its upper 32 bits (Documentation/admin-guide/mm/pagemap.rst). */
+const PAGEMAP = { present: 1 << 31, swapped: 1 << 30, ofFile: 1 << 29 } as const;
+const PAGEMAP_ENTRY_BYTES = 8;
+const PAGEMAP_CHUNK = 64 * 1024;
 
 /**
  * What the host's kernel can do with a guest's memory: map snapshots copy-on-write over it, and take pages
@@ -10,6 +17,8 @@ import type { Libc } from "./libc.ts";
 export class HostMemory {
   readonly #memory: GuestMemory;
   readonly #libc: Libc | undefined;
+  /** Where the host has the RAM, once a file is mapped over it. */
+  #address = -1;
 
   private constructor(memory: GuestMemory, libc: Libc | undefined) {
     this.#memory = memory;
@@ -33,13 +42,59 @@ export class HostMemory {
    * @returns false if this host cannot, with nothing changed.
    */
   mapRam(fd: number, fileOffset: number): boolean {
+    const { ramOffset, ramBytes } = this.#memory;
+    this.#address = this.#map(ramOffset, ramBytes, fd, fileOffset);
+    return this.#address !== -1;
+  }
+
+  /**
+   * Maps a part of a file over a part of the RAM on which `mapRam` mapped another, in the same way.
+   * @param offset where the part begins in the WebAssembly memory.
+   * @returns false if this host cannot, with nothing changed.
+   */
+  mapPart(offset: number, length: number, fd: number, fileOffset: number): boolean {
+    return this.#address !== -1 && this.#map(offset, length, fd, fileOffset) !== -1;
+  }
+
+  /**
+   * The guest-physical addresses of the pages that were written to since files were mapped over them: no others differ
+   * from their files. It costs the guest nothing, unlike dirty tracking; the host's kernel knows.
+   * @returns undefined where the host does not tell, or nothing is mapped.
+   */
+  ownPages(): number[] | undefined {
+    if (this.#address === -1 || this.#libc?.pageBytes !== PAGE_BYTES) return undefined;
+    const pages = this.#memory.ramBytes / PAGE_BYTES;
+    const own: number[] = [];
+    const chunk = Buffer.alloc(Math.min(pages, PAGEMAP_CHUNK) * PAGEMAP_ENTRY_BYTES);
+    const words = new Int32Array(chunk.buffer, chunk.byteOffset, chunk.length / 4);
+    let fd = -1;
+    try {
+      fd = openSync("/proc/self/pagemap", "r");
+      for (let first = 0; first < pages; first += PAGEMAP_CHUNK) {
+        const count = Math.min(PAGEMAP_CHUNK, pages - first);
+        const position = (this.#address / PAGE_BYTES + first) * PAGEMAP_ENTRY_BYTES;
+        const bytes = count * PAGEMAP_ENTRY_BYTES;
+        if (readSync(fd, chunk, 0, bytes, position) !== bytes) return undefined;
+        for (let i = 0; i < count; i++) {
+          const flags = words[2 * i + 1] as number;
+          if ((flags & (PAGEMAP.present | PAGEMAP.swapped)) === 0) continue;
+          if (flags & PAGEMAP.ofFile) continue;
+          own.push(this.#memory.addressOf(this.#memory.ramOffset + (first + i) * PAGE_BYTES));
+        }
+      }
+      return own;
+    } catch {
+      return undefined;
+    } finally {
+      if (fd !== -1) closeSync(fd);
+    }
+  }
+
+  #map(offset: number, length: number, fd: number, fileOffset: number): number {
     const libc = this.#libc;
-    const { ramOffset, ramBytes, bytes } = this.#memory;
-    if (!libc) return false;
-    const units = [ramOffset, ramBytes, fileOffset];
-    if (units.some((n) => n % libc.pageBytes !== 0)) return false;
-    const ram = bytes.subarray(ramOffset, ramOffset + ramBytes);
-    return libc.mapPrivate(ram, ramBytes, fd, fileOffset);
+    if (!libc || [offset, length, fileOffset].some((n) => n % libc.pageBytes !== 0)) return -1;
+    const place = this.#memory.bytes.subarray(offset, offset + length);
+    return libc.mapPrivate(place, length, fd, fileOffset);
   }
 
   /**

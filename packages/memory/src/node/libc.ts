@@ -1,8 +1,8 @@
 /** The three calls of the C library that mapping memory takes. */
 export interface Libc {
   readonly pageBytes: number;
-  /** Maps `length` bytes of a file, privately and at this place; false if the host refuses. */
-  mapPrivate(place: Uint8Array, length: number, fd: number, fileOffset: number): boolean;
+  /** Maps `length` bytes of a file, privately and at this place; its address, or -1 if the host refuses. */
+  mapPrivate(place: Uint8Array, length: number, fd: number, fileOffset: number): number;
   /** Gives the memory of these bytes back to the host; false if it refuses. */
   dontNeed(place: Uint8Array, length: number): boolean;
 }
@@ -38,7 +38,7 @@ export async function loadLibc(): Promise<Libc | undefined> {
   return {
     pageBytes: Number(sysconf(SC_PAGESIZE)),
     mapPrivate: (place, length, fd, fileOffset) =>
-      Number(mmap(place, length, PROT_READ_WRITE, MAP_PRIVATE_FIXED, fd, fileOffset)) !== -1,
+      Number(mmap(place, length, PROT_READ_WRITE, MAP_PRIVATE_FIXED, fd, fileOffset)),
     dontNeed: (place, length) => Number(madvise(place, length, MADV_DONTNEED)) === 0,
   };
 }

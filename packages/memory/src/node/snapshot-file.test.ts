@@ -52,7 +52,7 @@ test("a memory → a sparse file, and back", async () => {
   expect(await inspectSnapshotFile(at("whole"))).toEqual(snapshot);
   const b = create();
   const restored = await restoreSnapshotFile(b, at("whole"));
-  expect(restored).toEqual({ ...snapshot, mapped: false });
+  expect(restored).toEqual({ ...snapshot, mapped: false, baseId: snapshot.id, changedPages: [] });
   expect(same(a, b)).toBe(true);
   expect((await readdir(folder)).filter((name) => name.endsWith(".partial"))).toEqual([]);
 });
@@ -135,6 +135,47 @@ test.skipIf(!canMap)("mapped with increments → their pages over it, zero ones 
   await restoreSnapshotFile(b, [at("base"), at("increment")], { host });
   expect(same(a, b)).toBe(true);
 });
+
+test.skipIf(!canMap)(
+  "written pages of a mapped guest → told; what they hold and increments of increments → restored",
+  async () => {
+    const a = filled();
+    const base = await writeSnapshotFile(at("grand"), a);
+    const open = async (...names: string[]) => {
+      const memory = create();
+      const host = await HostMemory.open(memory);
+      expect(host.ownPages()).toBeUndefined();
+      const restored = await restoreSnapshotFile(memory, names.map(at), { host });
+      expect(restored).toMatchObject({ mapped: true, baseId: base.id });
+      return { memory, host, restored };
+    };
+    const b = await open("grand");
+    expect(b.host.ownPages()).toEqual([]);
+    b.memory.readUint8(80 * PAGE_BYTES);
+    b.memory.writeUint8(40 * PAGE_BYTES + 5, 0x42);
+    b.memory.writeView(1000 * PAGE_BYTES, 600 * PAGE_BYTES).fill(7);
+    const own = b.host.ownPages() as number[];
+    expect(own).toEqual([40, ...Array.from({ length: 600 }, (_, i) => 1000 + i)].map((page) => page * PAGE_BYTES)); // prettier-ignore
+    const first = { parent: base.id, pages: own };
+    expect((await writeSnapshotFile(at("child"), b.memory, { increment: first })).storedPages).toBe(
+      601,
+    );
+
+    const c = await open("grand", "child");
+    expect(same(b.memory, c.memory)).toBe(true);
+    expect(c.restored.changedPages).toEqual(own);
+    expect(c.host.ownPages()).toEqual([]);
+    c.memory.writeView(1100 * PAGE_BYTES, PAGE_BYTES).fill(0);
+    c.memory.writeUint8(0, 0x99);
+    const both = [...new Set([...own, ...(c.host.ownPages() as number[])])];
+    expect(both).toHaveLength(602);
+    const second = { parent: base.id, pages: both };
+    await writeSnapshotFile(at("grandchild"), c.memory, { increment: second });
+    const d = await open("grand", "grandchild");
+    expect(same(c.memory, d.memory)).toBe(true);
+    expect(d.memory.readUint8(1100 * PAGE_BYTES)).toBe(0);
+  },
+);
 
 test.skipIf(!canMap)(
   "a mapped guest saved over its own file → the mapping keeps the old one",

@@ -6,8 +6,15 @@ import { isQueztlError } from "@queztl/errors";
 import { memoryError } from "../errors.ts";
 import type { GuestMemory } from "../guest-memory.ts";
 import type { MemorySnapshot } from "../snapshot-layout.ts";
-import { finish, inspectSnapshot, openChain, readPages, saveMemory } from "../snapshot.ts";
-import type { OpenSnapshot, SaveMemoryOptions, SnapshotSource } from "../snapshot.ts";
+import {
+  finish,
+  inspectSnapshot,
+  openChain,
+  pagesOfIncrements,
+  readPages,
+  saveMemory,
+} from "../snapshot.ts";
+import type { MapRun, OpenSnapshot, SaveMemoryOptions, SnapshotSource } from "../snapshot.ts";
 import type { HostMemory } from "./host-memory.ts";
 
 /** How to write a snapshot file. */
@@ -18,9 +25,16 @@ export interface SnapshotFileOptions extends SaveMemoryOptions {
 
 /** How a memory was restored. */
 export interface RestoredMemory extends MemorySnapshot {
-  /** Whether the first file is mapped copy-on-write; it must not change while the guest lives. */
+  /** Whether the files are mapped copy-on-write; they must not change while the guest lives. */
   readonly mapped: boolean;
+  /** The id of the first file, the whole snapshot. */
+  readonly baseId: string;
+  /** Guest-physical addresses of the pages that came from increments: others are as the first file has them. */
+  readonly changedPages: readonly number[];
 }
+
+/** Parts of a memory that are mappings of their own, at most: Linux allows a process 65,530. */
+const MOST_MAPPINGS = 16_000;
 
 /**
  * Saves the RAM to a sparse file: only pages that are not zero take space. The file appears under its name
@@ -56,8 +70,8 @@ export async function writeSnapshotFile(
 }
 
 /**
- * Restores the RAM from a snapshot file, or from one and its increments, oldest first. With `host`, the first
- * file is mapped copy-on-write where the host can: nothing is read before the guest touches it.
+ * Restores the RAM from a snapshot file, or from one and its increments, oldest first. With `host`, the files
+ * are mapped copy-on-write where the host can: nothing is read before the guest touches it.
  * @throws QZ_MEMORY_SNAPSHOT_FILE when a file cannot be read or is too short, and what `restoreMemory` throws.
  */
 export async function restoreSnapshotFile(
@@ -80,8 +94,15 @@ export async function restoreSnapshotFile(
       memory.beforeWrite(memory.ramOffset, memory.ramBytes);
       const { imageOffset } = (chain[0] as OpenSnapshot).snapshot;
       const mapped = options.host?.mapRam((files[0] as FileHandle).fd, imageOffset) ?? false;
-      await readPages(memory, chain, mapped ? 1 : 0);
-      return { ...finish(memory, chain), mapped };
+      let mappings = 0;
+      const mapRun: MapRun = (i, offset, length, position) =>
+        mapped &&
+        ++mappings <= MOST_MAPPINGS &&
+        options.host?.mapPart(offset, length, (files[i] as FileHandle).fd, position) === true;
+      await readPages(memory, chain, mapped ? 1 : 0, mapRun);
+      const changedPages = pagesOfIncrements(memory, chain);
+      const baseId = (chain[0] as OpenSnapshot).snapshot.id;
+      return { ...finish(memory, chain), mapped, baseId, changedPages };
     } finally {
       for (const file of files) await file.close();
     }
