@@ -19,6 +19,10 @@ export const hypervisorErrors = {
     status: "unavailable",
     message: "the snapshot {path} cannot be used: {reason}",
   },
+  QZ_HYPERVISOR_TEMPLATE: {
+    status: "unavailable",
+    message: "the template of {name} cannot be kept: {reason}",
+  },
   QZ_HYPERVISOR_FILE: {
     status: "not-found",
     message: "{what} {path} cannot be read ({reason}): check the path and its permissions",

@@ -1,6 +1,17 @@
 export { disk, network, readKernelFiles } from "./host-files.ts";
 export type { DiskArgument, NetworkArgument } from "./command-line.ts";
-export { restoreMachine, saveMachine } from "./snapshot-folder.ts";
+export { SNAPSHOT_FILES, restoreMachine, saveMachine, shareFile } from "./snapshot-folder.ts";
+export type { SaveMachineOptions } from "./snapshot-folder.ts";
+export type { TemplateRecord } from "./template/template-record.ts";
+export { TemplateStore } from "./template/template-store.ts";
+export type {
+  BuildTemplateOptions,
+  PruneOptions,
+  Template,
+  TemplateProgress,
+  TemplateRecipe,
+  TemplateSummary,
+} from "./template/template-store.ts";
 export { copyFromGuest, copyIntoGuest } from "./agent-files.ts";
 export type { CopyOutResult } from "./agent-files.ts";
 export { socketChannel } from "./socket-channel.ts";

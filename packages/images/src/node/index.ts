@@ -2,6 +2,8 @@ export { buildImage } from "./build-image.ts";
 export type { BuildImageOptions, GuestImage, ImageFile } from "./build-image.ts";
 export type { ImageProcess } from "./catalogue.ts";
 export { FileDisk } from "./file-disk.ts";
+export { withBuildLock } from "./build-lock.ts";
+export { writeAtomically } from "./cache.ts";
 export { queztlHome } from "./home.ts";
 export { importImage } from "./import-image.ts";
 export type { ImportImageOptions } from "./import-image.ts";
@@ -10,3 +12,4 @@ export { BUILT_IN_IMAGES, listImages, openImage, removeImage } from "./open-imag
 export type { DiskFile, Image, ImageSummary, OpenImageOptions } from "./open-image.ts";
 export type { FetchOptions, PackageSource } from "./package-source.ts";
 export type { ImageProgress, OnProgress } from "./progress.ts";
+export { sha256OfFile } from "./verified-files.ts";
