@@ -40,6 +40,42 @@ export const hypervisorErrors = {
     status: "invalid",
     message: "{problem}; see queztl-vm run --help",
   },
+  QZ_HYPERVISOR_VM_UNKNOWN: {
+    status: "not-found",
+    message: "there is no VM {id}: queztl-vm list shows those there are",
+  },
+  QZ_HYPERVISOR_VM_EXISTS: {
+    status: "conflict",
+    message: "there is a VM {id} already: choose another id, or destroy it",
+  },
+  QZ_HYPERVISOR_VM_STATE: {
+    status: "conflict",
+    message: "the VM is {state}: {operation} needs one that is {wanted}",
+  },
+  QZ_HYPERVISOR_VM_START: {
+    status: "unavailable",
+    message: "the VM {id} did not start: {reason}",
+  },
+  QZ_HYPERVISOR_VM_LOST: {
+    status: "unavailable",
+    message: "the VM {id} cannot be reached: {reason}",
+  },
+  QZ_HYPERVISOR_VM_PROTOCOL: {
+    status: "unavailable",
+    message: "the monitor of the VM {id} is of another version, or is none: {reason}",
+  },
+  QZ_HYPERVISOR_VM_FOLDER: {
+    status: "unavailable",
+    message: "{path} does not belong to a VM of this version: {reason}",
+  },
+  QZ_HYPERVISOR_VM_LIMIT: {
+    status: "exhausted",
+    message: "{what} reached its limit of {limit}",
+  },
+  QZ_HYPERVISOR_VM_CANCELLED: {
+    status: "cancelled",
+    message: "{what} was given up",
+  },
   QZ_HYPERVISOR_AGENT_UNAVAILABLE: {
     status: "unavailable",
     message:

@@ -56,6 +56,11 @@ export class AgentClient implements AsyncDisposable {
     return new AgentClient(await Connection.open(channel, options));
   }
 
+  /** A client of a session that others use too; closing it ends the session. */
+  static over(connection: Connection): AgentClient {
+    return new AgentClient(connection);
+  }
+
   /** What the agent said of itself. */
   get info(): AgentInfo {
     return this.#connection.info;

@@ -33,8 +33,8 @@ export interface RequestHandler {
   readonly what: string;
   /** Data, entries (whole), credit and the ends of streams. */
   readonly onFrame?: (frame: Frame) => void;
-  /** The last that comes. */
-  readonly onReply: (reply: Fields) => void;
+  /** The last that comes; also as it came. */
+  readonly onReply: (reply: Fields, payload: Uint8Array) => void;
   /** Nothing more comes: the connection ended, or was begun anew. */
   readonly onError: (error: Error) => void;
 }
@@ -113,13 +113,18 @@ export class Connection {
     return this.#closed.promise;
   }
 
+  /** Whether requests can be made now. */
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
   /** Resolves when requests can be made. */
   ready(): Promise<unknown> {
     return this.#ready.promise;
   }
 
   /** Sends a request in the session there is, and returns its id. Call it right after `ready`. */
-  begin(fields: readonly Field[], handler: RequestHandler): number {
+  begin(request: readonly Field[] | Uint8Array, handler: RequestHandler): number {
     if (this.#error) throw this.#error;
     if (this.#pending.size >= MAX_PENDING) {
       throw hypervisorError("QZ_HYPERVISOR_AGENT_LIMIT", {
@@ -130,7 +135,8 @@ export class Connection {
     const id = this.#nextId;
     this.#nextId = (this.#nextId % 0x7fffffff) + 1;
     this.#pending.set(id, { ...handler, partial: [], partialBytes: 0 });
-    void this.send(FrameType.Request, id, 0, encodeFields(fields));
+    const payload = request instanceof Uint8Array ? request : encodeFields(request);
+    void this.send(FrameType.Request, id, 0, payload);
     return id;
   }
 
@@ -273,7 +279,7 @@ export class Connection {
         request.partialBytes = 0;
         if (frame.type === FrameType.Entry) return request.onFrame?.({ ...frame, payload });
         // It stays pending while it is read: of a reply that makes no sense it must hear.
-        request.onReply(new Fields(payload));
+        request.onReply(new Fields(payload), payload);
         this.#pending.delete(frame.id);
         return;
       }

@@ -11,6 +11,8 @@ export interface DiskArgument {
 /** A network of `--net user[,hostfwd=tcp:PORT:PORT]…`. */
 export interface NetworkArgument {
   readonly forwards: readonly { readonly hostPort: number; readonly guestPort: number }[];
+  /** The card's address; default 52:54:00:12:34:56. */
+  readonly mac?: string;
 }
 
 /** What `queztl-vm run` was told. */

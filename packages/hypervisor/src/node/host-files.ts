@@ -51,7 +51,7 @@ export function disk({ path, readOnly }: DiskArgument): DeviceFactory {
 }
 
 /** A virtio network card on a user-mode network. */
-export function network({ forwards }: NetworkArgument): DeviceFactory {
+export function network({ forwards, mac = MAC }: NetworkArgument): DeviceFactory {
   return async ({ clock, entropy }) => {
     const user = await UserNetwork.open({
       clock,
@@ -59,7 +59,7 @@ export function network({ forwards }: NetworkArgument): DeviceFactory {
       sockets: nodeSockets(),
       forwards: forwards.map((forward) => ({ protocol: "tcp", ...forward })),
     });
-    const device = new NetDevice({ network: user, mac: MAC });
+    const device = new NetDevice({ network: user, mac });
     const close = async (): Promise<void> => {
       await NetDevice.prototype.close.call(device);
       user.close();

@@ -15,3 +15,9 @@ export type {
 export { copyFromGuest, copyIntoGuest } from "./agent-files.ts";
 export type { CopyOutResult } from "./agent-files.ts";
 export { socketChannel } from "./socket-channel.ts";
+export { Vm } from "./vm/vm.ts";
+export type { ConsoleOptions, VmHome } from "./vm/vm.ts";
+export type { VmSummary } from "./vm/inspect.ts";
+export type { VmDisk, VmOptions } from "./vm/vm-options.ts";
+export type { VmEnd, VmLimits, VmState } from "./vm/vm-config.ts";
+export type { VmEvent, VmStats, VmStatus } from "./vm/protocol.ts";

@@ -10,7 +10,7 @@ export function socketChannel(socket: Socket): ByteChannel {
       new Promise((resolve, reject) => {
         socket.write(bytes, (error) => (error ? reject(error) : resolve()));
       }),
-    onData: (listener) => void socket.removeAllListeners("data").on("data", listener),
+    onData: (listener) => void socket.removeAllListeners("data").on("data", listener).resume(),
     onClose: (listener) => void socket.on("close", () => listener(socket.errored ?? undefined)),
     close: () => void socket.destroy(),
   };

@@ -1,0 +1,130 @@
+import type { Socket } from "node:net";
+import type { ByteChannel } from "../../agent/channel.ts";
+import { AgentClient } from "../../agent/client.ts";
+import { Connection } from "../../agent/connection.ts";
+import { AgentGuest } from "./agent-guest.ts";
+
+/** Where the guest's agent is. */
+export type AgentState = "waiting" | "ready" | "failed";
+
+/** How long until an agent that broke its protocol is called again. */
+const CALL_AGAIN_MS = 2000;
+/** It may take as long as the guest takes to boot. */
+const NEVER_MS = 2 ** 31 - 1;
+
+/**
+ * The guest's agent for several clients: each speaks the agent's protocol over a connection of its own, as if
+ * it were alone, and their requests share one session. A client that goes takes its commands with it.
+ */
+export class AgentHub {
+  readonly #onState: (state: AgentState) => void;
+  readonly #guests = new Set<AgentGuest>();
+  #state: AgentState = "waiting";
+  #connection: Connection | undefined;
+  #waiting: ((connection: Connection | undefined) => void)[] = [];
+  #closed = false;
+  #stop = new AbortController();
+  /** When a client last asked for something, or a command ended. */
+  lastUseMs = performance.now();
+
+  constructor(onState: (state: AgentState) => void) {
+    this.#onState = onState;
+  }
+
+  get state(): AgentState {
+    return this.#state;
+  }
+
+  /** Requests of clients that run now. */
+  get running(): number {
+    let running = 0;
+    for (const guest of this.#guests) running += guest.running;
+    return running;
+  }
+
+  /** The agent behind a channel is the guest's from here on, as after a restore; what ran before is over. */
+  use(channel: ByteChannel): void {
+    this.#leave("the machine was put back to a snapshot");
+    this.#stop = new AbortController();
+    void this.#keepCalling(channel, this.#stop.signal);
+  }
+
+  /** A client of the monitor's own; waits for the agent. Do not close it. */
+  async client(signal?: AbortSignal): Promise<AgentClient | undefined> {
+    const connection = await this.connection(signal);
+    return connection && AgentClient.over(connection);
+  }
+
+  /** Resolves when the agent answers; undefined when that will not be, or `signal` says not to wait. */
+  connection(signal?: AbortSignal): Promise<Connection | undefined> {
+    if (this.#connection || this.#closed || signal?.aborted)
+      return Promise.resolve(this.#connection);
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      signal?.addEventListener("abort", () => resolve(undefined), { once: true });
+    });
+  }
+
+  /** Serves a client on its connection, which has come to speak the agent's protocol. */
+  attach(socket: Socket): void {
+    const guest: AgentGuest = new AgentGuest(socket, {
+      connection: (signal) => this.connection(signal),
+      used: () => (this.lastUseMs = performance.now()),
+      gone: () => this.#guests.delete(guest),
+    });
+    this.#guests.add(guest);
+    this.lastUseMs = performance.now();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#leave("the machine has ended");
+    for (const guest of this.#guests) guest.close();
+    for (const resolve of this.#waiting.splice(0)) resolve(undefined);
+  }
+
+  async #keepCalling(channel: ByteChannel, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        const connection = await Connection.open(keptOpen(channel), {
+          timeoutMs: NEVER_MS,
+          signal,
+        });
+        if (signal.aborted) return;
+        this.#connection = connection;
+        this.#setState("ready");
+        for (const resolve of this.#waiting.splice(0)) resolve(connection);
+        await connection.closed;
+      } catch {
+        // It broke the protocol, or nobody waits any more.
+      }
+      if (signal.aborted) return;
+      this.#connection = undefined;
+      this.#setState("failed");
+      await new Promise((resolve) => setTimeout(resolve, CALL_AGAIN_MS).unref());
+    }
+  }
+
+  #leave(reason: string): void {
+    this.#stop.abort();
+    const connection = this.#connection;
+    this.#connection = undefined;
+    if (connection) void connection.close(new Error(reason));
+    this.#setState("waiting");
+  }
+
+  #setState(state: AgentState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#onState(state);
+  }
+}
+
+/** The channel outlives a session that failed on it. */
+function keptOpen(channel: ByteChannel): ByteChannel {
+  return {
+    write: (bytes) => channel.write(bytes),
+    onData: (listener) => channel.onData(listener),
+    close: () => undefined,
+  };
+}

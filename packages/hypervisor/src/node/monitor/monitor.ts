@@ -1,0 +1,322 @@
+import { randomBytes } from "node:crypto";
+import { mkdir, rename, rm } from "node:fs/promises";
+import { isQueztlError } from "@queztl/errors";
+import { hypervisorError } from "../../errors.ts";
+import type { MachineEnd } from "../../machine-end.ts";
+import { saveMachine } from "../snapshot-folder.ts";
+import type { VmConfig, VmEnd, VmState } from "../vm/vm-config.ts";
+import type { VmFolder } from "../vm/vm-folder.ts";
+import { replaceFile } from "../vm/vm-folder.ts";
+import type { VmEvent, VmStats, VmStatus } from "../vm/protocol.ts";
+import { AgentHub } from "./agent-hub.ts";
+import { CappedLog } from "./capped-log.ts";
+import { ConsoleHub } from "./console-hub.ts";
+import { ControlServer } from "./control-server.ts";
+import type { ControlHandlers } from "./control-server.ts";
+import { createGuestMachine } from "./guest-machine.ts";
+import type { GuestMachine } from "./guest-machine.ts";
+
+/** The most that a console's log takes on the disk. */
+const CONSOLE_LOG_BYTES = 4 * 1024 * 1024;
+
+type UntimedEvent = VmEvent extends infer Event
+  ? Event extends VmEvent
+    ? Omit<Event, "at">
+    : never
+  : never;
+
+/** Runs one VM: its machine, its control socket, its console and its limits, until the machine ends. */
+export class Monitor {
+  readonly #config: VmConfig;
+  readonly #folder: VmFolder;
+  readonly #run: number;
+  readonly #startedAt = new Date().toISOString();
+  readonly #log: CappedLog;
+  readonly #console: ConsoleHub;
+  readonly #agent: AgentHub;
+  #server: ControlServer | undefined;
+  #guest: GuestMachine | undefined;
+  #state: VmState = "starting";
+  #end: VmEnd | undefined;
+  /** Why the plug was pulled, when it was not the guest. */
+  #reason: Pick<VmEnd, "reason" | "message"> | undefined;
+  #saving: Promise<void> = Promise.resolve();
+  /** One change of the machine at a time. */
+  #changing: Promise<unknown> = Promise.resolve();
+  #tellEnd: (end: VmEnd) => void = () => undefined;
+  /** Resolves when the VM is over and all that it had is given back. */
+  readonly ended: Promise<VmEnd>;
+
+  private constructor(config: VmConfig, folder: VmFolder, run: number, log: CappedLog) {
+    this.#config = config;
+    this.#folder = folder;
+    this.#run = run;
+    this.#log = log;
+    this.ended = new Promise((resolve) => (this.#tellEnd = resolve));
+    this.#console = new ConsoleHub(async (bytes) => await this.#guest?.machine.serial.send(bytes));
+    this.#agent = new AgentHub((agent) => this.#tell({ type: "agent", agent }));
+  }
+
+  /** Takes up a VM whose run this process has claimed; clients can connect when this resolves. */
+  static async open(config: VmConfig, folder: VmFolder, run: number): Promise<Monitor> {
+    const log: CappedLog = await CappedLog.open("console.log", CONSOLE_LOG_BYTES, () =>
+      monitor.#guest?.machine.serial.resumeOutput(),
+    );
+    const monitor: Monitor = new Monitor(config, folder, run, log);
+    await monitor.#save();
+    const hello = { vm: config.id, pid: process.pid };
+    monitor.#server = await ControlServer.listen("control.sock", hello, monitor.#handlers());
+    return monitor;
+  }
+
+  /** Makes the machine and starts it. Never rejects: what goes wrong is the VM's end. */
+  async start(): Promise<void> {
+    const { origin } = this.#config;
+    try {
+      await this.#change(() => this.#replaceMachine(origin?.snapshot));
+      if (origin?.newIdentity) await this.#renew();
+    } catch (error) {
+      await this.#finish({ reason: "failure", message: messageOf(error) });
+    }
+  }
+
+  /** Ends the VM: with the guest's leave within `graceMs`, then without. */
+  async stop(graceMs: number, why: Pick<VmEnd, "reason" | "message">): Promise<VmEnd> {
+    this.#reason ??= why;
+    const machine = this.#guest?.machine;
+    if (machine?.state === "paused" && graceMs > 0) machine.start();
+    if (machine?.state === "running" && graceMs > 0) {
+      machine.pressPowerButton();
+      const timer = setTimeout(() => void machine.stop(), graceMs);
+      await machine.ended;
+      clearTimeout(timer);
+    } else await machine?.stop();
+    if (!machine) await this.#finish(this.#reason);
+    return await this.ended;
+  }
+
+  /** Gives the guest what it must not share with the machine it came from. */
+  async #renew(): Promise<void> {
+    const agent = await this.#agent.client();
+    await agent?.configure({
+      hostname: this.#config.id,
+      machineId: randomBytes(16).toString("hex"),
+      clock: "now",
+      entropy: randomBytes(64),
+    });
+  }
+
+  /** Has another machine run in place of the one there is, if there is one. */
+  async #replaceMachine(snapshot: string | undefined): Promise<void> {
+    const former = this.#guest;
+    this.#guest = undefined;
+    await former?.machine.stop();
+    const guest = await createGuestMachine(
+      this.#config,
+      this.#folder.path,
+      {
+        onSerial: (bytes) => {
+          this.#console.output(bytes);
+          return this.#log.write(bytes);
+        },
+        onDiskError: (error) =>
+          this.#tell({ type: "device-fault", device: "block", message: messageOf(error) }),
+        events: {
+          onReset: () => this.#tell({ type: "reset" }),
+          onDeviceFault: (device, error) =>
+            this.#tell({ type: "device-fault", device, message: error.message }),
+        },
+      },
+      snapshot,
+    );
+    this.#guest = guest;
+    const ended = async (end: MachineEnd): Promise<void> => {
+      if (this.#guest === guest) await this.#finish(this.#reason ?? endOf(end));
+    };
+    void guest.machine.ended.then(ended);
+    this.#agent.use(guest.agent);
+    guest.machine.start();
+    this.#setState("running");
+  }
+
+  #handlers(): ControlHandlers {
+    return {
+      status: () => this.#status(),
+      stats: () => this.#stats(),
+      pause: () =>
+        this.#change(async () => {
+          await this.#machine("pause").pause();
+          this.#setState("paused");
+          return {};
+        }),
+      resume: () =>
+        this.#change(() => {
+          const machine = this.#machine("resume");
+          if (machine.state === "paused") machine.start();
+          this.#setState("running");
+          return {};
+        }),
+      reset: () => {
+        this.#machine("reset").reset();
+        return {};
+      },
+      stop: ({ graceMs }) => this.stop(graceMs, { reason: "stopped" }),
+      snapshot: ({ folder }) =>
+        this.#change(async () => {
+          await this.#snapshot(folder);
+          this.#tell({ type: "snapshot", folder });
+          return {};
+        }),
+      restore: ({ folder }) =>
+        this.#change(async () => {
+          await this.#replaceMachine(folder);
+          this.#tell({ type: "restored", folder });
+          return {};
+        }),
+      balloon: ({ bytes }) => {
+        this.#machine("balloon");
+        this.#guest?.balloon.setTarget(bytes);
+        return {};
+      },
+      resizeConsole: async ({ columns, rows }, signal) => {
+        const agent = await this.#agent.client(signal);
+        await agent?.run(["stty", "-F", "/dev/ttyS0", "cols", `${columns}`, "rows", `${rows}`], {
+          timeoutMs: 10_000,
+          signal,
+        });
+        return {};
+      },
+      console: (options, socket) => this.#console.attach(socket, options),
+      agent: (_, socket) => this.#agent.attach(socket),
+    };
+  }
+
+  async #snapshot(folder: string): Promise<void> {
+    const machine = this.#machine("snapshot");
+    const running = machine.state === "running";
+    const partial = `${folder}.${process.pid}.partial`;
+    await machine.pause();
+    try {
+      await mkdir(partial, { recursive: true, mode: 0o700 });
+      await saveMachine(machine, partial);
+      await rename(partial, folder);
+    } catch (error) {
+      await rm(partial, { recursive: true, force: true });
+      throw error;
+    } finally {
+      if (running && machine.end === undefined) machine.start();
+    }
+  }
+
+  #machine(operation: string) {
+    const machine = this.#guest?.machine;
+    if (machine && this.#end === undefined) return machine;
+    throw hypervisorError("QZ_HYPERVISOR_VM_STATE", {
+      state: this.#state,
+      operation,
+      wanted: "running or paused",
+    });
+  }
+
+  #status(): VmStatus {
+    return {
+      id: this.#config.id,
+      state: this.#state,
+      pid: process.pid,
+      startedAt: this.#startedAt,
+      agent: this.#agent.state,
+      consoles: this.#console.viewers,
+      commands: this.#agent.running,
+      end: this.#end,
+    };
+  }
+
+  #stats(): VmStats {
+    const { machine, balloon, disks = [] } = this.#guest ?? {};
+    const { user, system } = process.cpuUsage();
+    const sum = (count: (disk: (typeof disks)[number]) => number): number =>
+      disks.reduce((total, disk) => total + count(disk), 0);
+    return {
+      wallSeconds: process.uptime(),
+      cpuSeconds: (user + system) / 1e6,
+      residentBytes: process.memoryUsage.rss(),
+      guestSeconds: machine?.statistics.guestSeconds ?? 0,
+      instructions: machine?.statistics.instructions ?? 0,
+      memoryMib: this.#config.machine.memoryMib,
+      cpus: this.#config.machine.cpus,
+      balloonBytes: balloon?.actualBytes ?? 0,
+      resets: machine?.statistics.resets ?? 0,
+      diskBytes: 0,
+      disk: {
+        readBytes: sum(({ counters }) => counters.readBytes),
+        writtenBytes: sum(({ counters }) => counters.writtenBytes),
+        errors: sum(({ counters }) => counters.errors),
+        throttled: sum(({ counters }) => counters.throttled),
+      },
+      consoleBytes: this.#console.written,
+    };
+  }
+
+  #change<Result>(work: () => Promise<Result> | Result): Promise<Result> {
+    const result = this.#changing.then(work);
+    this.#changing = result.catch(() => undefined);
+    return result;
+  }
+
+  async #finish(end: Pick<VmEnd, "reason" | "message">): Promise<void> {
+    if (this.#end) return;
+    this.#end = { ...end, at: new Date().toISOString() };
+    const crashed = end.reason === "failure" || end.reason === "triple-fault";
+    this.#agent.close();
+    await this.#guest?.machine.stop();
+    await this.#log.close();
+    this.#setState(crashed ? "crashed" : "stopped");
+    this.#tell({ type: "end", end: this.#end });
+    await this.#saving;
+    this.#tellEnd(this.#end);
+    // Replies that wait for the end go first.
+    await new Promise((resolve) => setImmediate(resolve));
+    await this.#server?.close();
+  }
+
+  #setState(state: VmState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#tell({ type: "state", state });
+    this.#saving = this.#saving.then(() => this.#save()).catch(() => undefined);
+  }
+
+  async #save(): Promise<void> {
+    const record = {
+      version: 1,
+      state: this.#state,
+      run: this.#run,
+      startedAt: this.#startedAt,
+      end: this.#end,
+    };
+    await replaceFile("state.json", JSON.stringify(record));
+  }
+
+  #tell(event: UntimedEvent): void {
+    this.#server?.tell({ ...event, at: Date.now() });
+  }
+}
+
+function endOf(end: MachineEnd): Pick<VmEnd, "reason" | "message"> {
+  switch (end.reason) {
+    case "power-off":
+    case "triple-fault":
+    case "stopped":
+      return { reason: end.reason };
+    case "failure":
+      return { reason: "failure", message: end.error.message };
+    case "debug-exit":
+    case "reset":
+      return { reason: "power-off" };
+  }
+}
+
+function messageOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return isQueztlError(error) ? `${message} (${error.code})` : message;
+}

@@ -1,0 +1,48 @@
+import type { OpenImageOptions } from "@queztl/images/node";
+import type { VmLimits } from "./vm-config.ts";
+
+/** A disk of a VM, beside that of its image. */
+export interface VmDisk {
+  /** A raw file of this computer. */
+  readonly path: string;
+  /**
+   * `overlay` keeps what the guest writes in the VM's folder (the default), `direct` writes to the file, which no other
+   * VM may have then.
+   */
+  readonly mode?: "overlay" | "direct" | "read-only";
+}
+
+/** What a VM is made of. */
+export interface VmOptions {
+  /** An image by its name, built when it is not there yet: "base" (the default), "debian", "python", or one's own. */
+  readonly image?: string;
+  /** Instead of an image: files of this computer. */
+  readonly kernel?: {
+    readonly path: string;
+    readonly initramfs?: string;
+    readonly commandLine?: string;
+  };
+  /** Its folder's name, and the guest's host name: lower-case letters, digits, hyphens; default a new one. */
+  readonly id?: string;
+  /** Kept with it, for whoever lists VMs. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Guest RAM in MiB; default 512. */
+  readonly memoryMib?: number;
+  /** Processors; default 1. */
+  readonly cpus?: number;
+  readonly seed?: number;
+  /** Behind what the image needs on the kernel's command line. */
+  readonly append?: string;
+  readonly disks?: readonly VmDisk[];
+  /** A network card; default none. */
+  readonly network?: {
+    readonly forwards?: readonly { readonly hostPort: number; readonly guestPort: number }[];
+  };
+  readonly limits?: VmLimits;
+  /** QUEZTL_HOME; default that of the environment. */
+  readonly home?: string;
+  /** How its image is built, where it has to be. */
+  readonly images?: Omit<OpenImageOptions, "home" | "signal">;
+  /** Gives the creation up; what was made is removed. */
+  readonly signal?: AbortSignal;
+}

@@ -1,0 +1,394 @@
+import { rm } from "node:fs/promises";
+import type { Socket } from "node:net";
+import { resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { isQueztlError } from "@queztl/errors";
+import { queztlHome } from "@queztl/images/node";
+import { AgentClient } from "../../agent/client.ts";
+import type { AgentCommand, CommandTerminal, ExecOptions } from "../../agent/command.ts";
+import type { CopyInOptions, CopyOutOptions, CopyResult } from "../../agent/files.ts";
+import type { RunOptions, RunResult } from "../../agent/run.ts";
+import type { GuestStatistics } from "../../agent/statistics.ts";
+import { hypervisorError } from "../../errors.ts";
+import { copyFromGuest, copyIntoGuest } from "../agent-files.ts";
+import type { CopyOutResult } from "../agent-files.ts";
+import { socketChannel } from "../socket-channel.ts";
+import { ControlClient } from "./control-client.ts";
+import { configure, createFolder } from "./create-folder.ts";
+import { destroyVm, sweepVms } from "./destroy.ts";
+import { inspectVm, readConfig } from "./inspect.ts";
+import type { VmSummary } from "./inspect.ts";
+import { launchMonitor } from "./launch.ts";
+import type { Operation, ParamsOf, ResultOf, VmEvent, VmStats, VmStatus } from "./protocol.ts";
+import type { VmEnd } from "./vm-config.ts";
+import { VmFolder, vmIds } from "./vm-folder.ts";
+import type { VmOptions } from "./vm-options.ts";
+
+/** Where VMs are, and how a call is given up. */
+export interface VmHome {
+  /** QUEZTL_HOME; default that of the environment. */
+  readonly home?: string;
+}
+
+/** How the console is shown. */
+export interface ConsoleOptions {
+  /** Bytes from before that come first; default and most 256 KiB. */
+  readonly scrollBackBytes?: number;
+  /** Whether what is written is typed; default true. */
+  readonly input?: boolean;
+}
+
+/** How long a guest may take to shut down before its plug is pulled. */
+const GRACE_MS = 15_000;
+/** How long the first boot may take until the agent answers. */
+const BOOT_MS = 600_000;
+const POLL_MS = 20;
+
+/**
+ * A virtual machine in a process of its own, its monitor, which outlives this one. What is here is a handle to it:
+ * several, in several processes, can be used at once.
+ *
+ * Every method that needs the monitor may throw QZ_HYPERVISOR_VM_LOST when it is gone, and QZ_HYPERVISOR_VM_STATE when
+ * the VM is in no state for it; what runs in the guest throws the codes of `AgentClient`.
+ */
+export class Vm implements AsyncDisposable {
+  readonly id: string;
+  readonly home: string;
+  readonly #folder: VmFolder;
+  /** Whether this handle made the VM, and takes it with it when it is disposed of. */
+  readonly #own: boolean;
+  #control: Promise<ControlClient> | undefined;
+  #agent: Promise<AgentClient> | undefined;
+
+  private constructor(folder: VmFolder, home: string, own: boolean) {
+    this.id = folder.id;
+    this.home = home;
+    this.#folder = folder;
+    this.#own = own;
+  }
+
+  /**
+   * Makes a VM and starts it; resolves when its monitor runs, with the guest still booting: `exec` and the like wait
+   * for it. With `await using` it is destroyed at the end of the block.
+   * @throws QZ_HYPERVISOR_OPTIONS, QZ_HYPERVISOR_VM_EXISTS, QZ_HYPERVISOR_VM_START, QZ_IMAGES_…
+   */
+  static async create(options: VmOptions = {}): Promise<Vm> {
+    const { home = queztlHome(), signal } = options;
+    await sweepVms(home);
+    const config = await configure(options);
+    signal?.throwIfAborted();
+    const folder = await createFolder(home, config);
+    try {
+      await launchMonitor(folder);
+      signal?.throwIfAborted();
+      return new Vm(folder, home, true);
+    } catch (error) {
+      await destroyVm(home, folder).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** A VM that is there, whoever made it, running or not. @throws QZ_HYPERVISOR_VM_UNKNOWN */
+  static async open(id: string, options: VmHome = {}): Promise<Vm> {
+    const { home = queztlHome() } = options;
+    const folder = new VmFolder(home, id);
+    await readConfig(folder);
+    return new Vm(folder, home, false);
+  }
+
+  /** All VMs, by id; those whose monitor was killed are "crashed". No monitor is asked. */
+  static async list(options: VmHome = {}): Promise<VmSummary[]> {
+    const { home = queztlHome() } = options;
+    await sweepVms(home);
+    const summaries: VmSummary[] = [];
+    for (const id of await vmIds(home)) {
+      try {
+        summaries.push(await inspectVm(new VmFolder(home, id)));
+      } catch (error) {
+        // It was removed meanwhile.
+        if (!isQueztlError(error, "QZ_HYPERVISOR_VM_UNKNOWN")) throw error;
+      }
+    }
+    return summaries;
+  }
+
+  /** Ends a VM at once and removes all that is left of it. @throws QZ_HYPERVISOR_VM_UNKNOWN */
+  static async destroy(id: string, options: VmHome = {}): Promise<void> {
+    const { home = queztlHome() } = options;
+    await destroyVm(home, new VmFolder(home, id));
+  }
+
+  /** What its folder tells, without asking its monitor. @throws QZ_HYPERVISOR_VM_UNKNOWN once it was destroyed */
+  async inspect(): Promise<VmSummary> {
+    return await inspectVm(this.#folder);
+  }
+
+  /** What its monitor says of it now. */
+  async status(): Promise<VmStatus> {
+    return await this.#call("status", {});
+  }
+
+  /** What it uses of its host, and did so far. */
+  async stats(): Promise<VmStats> {
+    return await this.#call("stats", {});
+  }
+
+  /** What the guest says of itself; waits for its agent. */
+  async guestStats(options: { readonly signal?: AbortSignal } = {}): Promise<GuestStatistics> {
+    return await (await this.#agentClient()).stats(options);
+  }
+
+  /** Boots a VM that has stopped or crashed, with its disks as they are. @throws QZ_HYPERVISOR_VM_START */
+  async start(): Promise<void> {
+    this.#forget();
+    await launchMonitor(this.#folder);
+  }
+
+  /** Has it stand still. It uses no processor time then. */
+  async pause(): Promise<void> {
+    await this.#call("pause", {});
+  }
+
+  /** Has it go on after `pause`; the time between has passed for the guest as in a sleep. */
+  async resume(): Promise<void> {
+    await this.#call("resume", {});
+  }
+
+  /** Presses the reset button. */
+  async reset(): Promise<void> {
+    await this.#call("reset", {});
+  }
+
+  /**
+   * Presses the power button, waits for the guest to shut down, and pulls the plug when it has not after `graceMs`
+   * (default 15,000; 0 pulls at once). Its folder stays, for `start` or `destroy`.
+   */
+  async stop(options: { readonly graceMs?: number } = {}): Promise<VmEnd> {
+    const { state, end } = await this.inspect();
+    if (end && (state === "stopped" || state === "crashed")) return end;
+    try {
+      return await this.#call("stop", { graceMs: options.graceMs ?? GRACE_MS });
+    } catch (error) {
+      const over = (await this.inspect()).end;
+      if (over) return over;
+      throw error;
+    }
+  }
+
+  /** Resolves with how it ended, when it has. */
+  async ended(options: { readonly signal?: AbortSignal } = {}): Promise<VmEnd> {
+    const { signal } = options;
+    for (;;) {
+      const { end } = await this.inspect();
+      if (end) return end;
+      try {
+        for await (const event of this.events(options)) if (event.type === "end") return event.end;
+      } catch (error) {
+        if (!isQueztlError(error, "QZ_HYPERVISOR_VM_LOST")) throw error;
+      }
+      await sleep(POLL_MS, undefined, { signal });
+    }
+  }
+
+  /** Ends it at once and removes all that is left of it. */
+  async destroy(): Promise<void> {
+    this.#forget();
+    await destroyVm(this.home, this.#folder);
+  }
+
+  /**
+   * Runs a command in the guest to its end, without a shell, and resolves with all it wrote and what it used. Exit
+   * statuses are results, not errors. Waits for a guest that still boots.
+   */
+  async exec(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+    return await (await this.#agentClient(options.signal)).run(argv, options);
+  }
+
+  /** Starts a command with streams. It is killed when this handle is closed. */
+  async spawn(argv: readonly string[], options: ExecOptions = {}): Promise<AgentCommand> {
+    return (await this.#agentClient(options.signal)).exec(argv, options);
+  }
+
+  /** Copies a file, or all that is in a folder, of this computer into a folder of the guest. */
+  async copyIn(
+    hostPath: string,
+    guestFolder: string,
+    options?: CopyInOptions,
+  ): Promise<CopyResult> {
+    return await copyIntoGuest(
+      await this.#agentClient(options?.signal),
+      hostPath,
+      guestFolder,
+      options,
+    );
+  }
+
+  /** Copies a file, or all that is in a folder, of the guest into a folder of this computer; bounded by `options`. */
+  async copyOut(
+    guestPath: string,
+    hostFolder: string,
+    options?: CopyOutOptions,
+  ): Promise<CopyOutResult> {
+    return await copyFromGuest(
+      await this.#agentClient(options?.signal),
+      guestPath,
+      hostFolder,
+      options,
+    );
+  }
+
+  /** The guest's agent, for all else that it can do; it is this handle's, and closed with it. */
+  async agent(options: { readonly signal?: AbortSignal } = {}): Promise<AgentClient> {
+    return await this.#agentClient(options.signal);
+  }
+
+  /**
+   * The guest's console as a socket: the last bytes, then what comes; what is written is typed. Several may be open, here and
+   * in other processes; one that is not read misses what does not fit the scroll-back. It is paused until it is read.
+   */
+  async console(options: ConsoleOptions = {}): Promise<Socket> {
+    const { scrollBackBytes = 256 * 1024, input = true } = options;
+    return await ControlClient.stream(this.#folder, "console", { scrollBackBytes, input });
+  }
+
+  /** Tells programs at the console the size of the terminal it is shown in. */
+  async resizeConsole(size: CommandTerminal): Promise<void> {
+    await this.#call("resizeConsole", { ...size });
+  }
+
+  /** What happens to it from now on; ends with the VM, its last event then "end". @throws QZ_HYPERVISOR_VM_LOST at first */
+  async *events(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<VmEvent, void> {
+    const client = await ControlClient.connect(this.#folder);
+    const { signal } = options;
+    const queue: VmEvent[] = [];
+    let wake: () => void = () => undefined;
+    let open = true;
+    client.onEvent = (event) => {
+      queue.push(event);
+      wake();
+    };
+    const close = (): void => {
+      open = false;
+      wake();
+    };
+    void client.closed.then(close);
+    signal?.addEventListener("abort", close);
+    let ended = false;
+    try {
+      await client.call("subscribe", {});
+      for (;;) {
+        const event = queue.shift();
+        if (event) {
+          ended ||= event.type === "end";
+          yield event;
+        } else if (signal?.aborted) {
+          throw hypervisorError("QZ_HYPERVISOR_VM_CANCELLED", { what: "waiting for events" });
+        } else if (!open) break;
+        else await new Promise<void>((resolveWake) => (wake = resolveWake));
+      }
+      if (ended) return;
+      const { end } = await this.inspect();
+      if (end) yield { type: "end", at: Date.now(), end };
+    } finally {
+      signal?.removeEventListener("abort", close);
+      client.close();
+    }
+  }
+
+  /**
+   * Saves the whole machine, memory and disks, under a name. It stands still meanwhile.
+   * @throws QZ_HYPERVISOR_SNAPSHOT_FILE
+   */
+  async snapshot(name: string): Promise<void> {
+    await this.#call("snapshot", { folder: resolve(this.#folder.snapshot(name)) });
+  }
+
+  /** Puts the machine back to where a snapshot was taken; what happened since is lost. */
+  async restore(name: string): Promise<void> {
+    await this.#call("restore", { folder: resolve(this.#folder.snapshot(name)) });
+  }
+
+  /** Removes a snapshot. */
+  async removeSnapshot(name: string): Promise<void> {
+    await rm(this.#folder.snapshot(name), { recursive: true, force: true });
+  }
+
+  /** Asks the guest to give so many bytes of its memory back to the host. */
+  async balloon(bytes: number): Promise<void> {
+    await this.#call("balloon", { bytes });
+  }
+
+  /** Lets go of the VM, which goes on; commands that this handle started end. */
+  async close(): Promise<void> {
+    const agent = this.#agent;
+    this.#forget();
+    await (await agent?.catch(() => undefined))?.close();
+  }
+
+  /** Destroys the VM if this handle made it; else as `close`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+    if (!this.#own) return;
+    try {
+      await this.destroy();
+    } catch (error) {
+      if (!isQueztlError(error, "QZ_HYPERVISOR_VM_UNKNOWN")) throw error;
+    }
+  }
+
+  #forget(): void {
+    void this.#control?.then((client) => client.close()).catch(() => undefined);
+    this.#control = undefined;
+    this.#agent = undefined;
+  }
+
+  async #call<Name extends Operation>(name: Name, params: ParamsOf<Name>): Promise<ResultOf<Name>> {
+    return await (await this.#controlClient()).call(name, params);
+  }
+
+  #controlClient(): Promise<ControlClient> {
+    if (this.#control) return this.#control;
+    const connecting = this.#connect();
+    const forget = (): void => {
+      if (this.#control === connecting) this.#control = undefined;
+    };
+    connecting.then((client) => client.closed.then(forget), forget);
+    return (this.#control = connecting);
+  }
+
+  async #connect(): Promise<ControlClient> {
+    try {
+      const client = await ControlClient.connect(this.#folder);
+      // An open handle alone keeps no process alive.
+      client.unref();
+      return client;
+    } catch (error) {
+      const { state } = await this.inspect();
+      if (state !== "stopped" && state !== "crashed") throw error;
+      throw hypervisorError(
+        "QZ_HYPERVISOR_VM_STATE",
+        { state, operation: "this", wanted: "running" },
+        { cause: error },
+      );
+    }
+  }
+
+  #agentClient(signal?: AbortSignal): Promise<AgentClient> {
+    if (this.#agent) return this.#agent;
+    const connecting = this.#connectAgent(signal);
+    const forget = (): void => {
+      if (this.#agent === connecting) this.#agent = undefined;
+    };
+    connecting.then((client) => client.closed.then(forget), forget);
+    return (this.#agent = connecting);
+  }
+
+  async #connectAgent(signal: AbortSignal | undefined): Promise<AgentClient> {
+    await this.#controlClient();
+    const socket = await ControlClient.stream(this.#folder, "agent", {});
+    return await AgentClient.connect(socketChannel(socket), {
+      timeoutMs: BOOT_MS,
+      ...(signal && { signal }),
+    });
+  }
+}
