@@ -59,7 +59,7 @@ export const virtioErrors = {
   QZ_VIRTIO_NET_LISTEN: {
     status: "conflict",
     message:
-      "the host does not let us listen on {protocol} {address}:{port}: choose a free port above 1023",
+      "the host does not let us listen on {place}: choose a free port above 1023, or a path that is not in use",
   },
   QZ_VIRTIO_NET_FRAME: {
     status: "invalid",

@@ -16,8 +16,10 @@ test("only a kernel → the defaults", () => {
     memoryMib: 512,
     cpus: 1,
     disks: [],
-    network: undefined,
+    networks: [],
     serial: "stdio",
+    console: "none",
+    balloon: false,
     debugExit: false,
     engine: "auto",
     seed: undefined,
@@ -29,7 +31,10 @@ test("only a kernel → the defaults", () => {
 test("every flag → what it says", () => {
   const args =
     "--initrd a --initrd b --memory 1024 --cpus 4 --disk d.img --disk e,format=raw,readonly " +
-    "--net user,hostfwd=tcp:2222:22,hostfwd=tcp:8080:80 --serial out.log --debug-exit " +
+    "--disk f,format=qcow2,overlay=g --net user,hostfwd=tcp:2222:22,hostfwd=udp:8080:80 " +
+    "--net user,allow=127.0.0.1:80,allow=10.0.0.0/8,deny=10.1.0.0/16,mac=52:54:00:00:00:02 --net none " +
+    "--net switch,listen=/s --net switch,connect=/t,mac=52:54:00:00:00:03 " +
+    "--serial out.log --console stdio --balloon --debug-exit " +
     "--engine emulator --seed 7 --timeout 30 --stats s.json";
   expect(run(...args.split(" "), "--append", "quiet x=1,2")).toEqual({
     kernel: "k",
@@ -40,14 +45,27 @@ test("every flag → what it says", () => {
     disks: [
       { path: "d.img", readOnly: false },
       { path: "e", readOnly: true },
+      { path: "f", readOnly: false, format: "qcow2", overlay: "g" },
     ],
-    network: {
-      forwards: [
-        { hostPort: 2222, guestPort: 22 },
-        { hostPort: 8080, guestPort: 80 },
-      ],
-    },
+    networks: [
+      {
+        forwards: [
+          { hostPort: 2222, guestPort: 22 },
+          { protocol: "udp", hostPort: 8080, guestPort: 80 },
+        ],
+      },
+      {
+        forwards: [],
+        allow: ["127.0.0.1:80", "10.0.0.0/8"],
+        deny: ["10.1.0.0/16"],
+        mac: "52:54:00:00:00:02",
+      },
+      { switch: { listen: "/s" } },
+      { switch: { connect: "/t" }, mac: "52:54:00:00:00:03" },
+    ],
     serial: { file: "out.log" },
+    console: "stdio",
+    balloon: true,
     debugExit: true,
     engine: "emulator",
     seed: 7,
@@ -86,11 +104,18 @@ test.for([
   ["--memory", "-1"],
   ["--memory", "99999999999999999999"],
   ["--disk", ""],
-  ["--disk", "d,format=qcow2"],
+  ["--disk", "d,format=vmdk"],
   ["--disk", "d,cache=none"],
+  ["--disk", "d,overlay="],
+  ["--disk", "d,overlay=e,readonly"],
   ["--net", "tap"],
   ["--net", "none,hostfwd=tcp:1:1"],
-  ["--net", "user,hostfwd=udp:1:1"],
+  ["--net", "user,hostfwd=sctp:1:1"],
+  ["--net", "user,allow="],
+  ["--net", "user,mac=1:2:3:4:5:6"],
+  ["--net", "switch"],
+  ["--net", "switch,listen="],
+  ["--net", "switch,listen=/a,connect=/b"],
   ["--net", "user,hostfwd=tcp:0:1"],
   ["--net", "user,hostfwd=tcp:1:65536"],
   ["--engine", "xen"],
@@ -99,6 +124,14 @@ test.for([
   ["--timeout", "1.5"],
 ])("%s %j → QZ_HYPERVISOR_OPTIONS", ([flag, value]) => {
   expect(() => run(`${flag}=${value}`)).toThrow(
+    expect.toSatisfy((e) => isQueztlError(e, "QZ_HYPERVISOR_OPTIONS")),
+  );
+});
+
+test("--console stdio alone → the serial port leads nowhere; both at the terminal → refused", () => {
+  expect(run("--console", "stdio")).toMatchObject({ console: "stdio", serial: "none" });
+  expect(run("--console", "c.log")).toMatchObject({ console: { file: "c.log" }, serial: "stdio" });
+  expect(() => run("--console", "stdio", "--serial", "stdio")).toThrow(
     expect.toSatisfy((e) => isQueztlError(e, "QZ_HYPERVISOR_OPTIONS")),
   );
 });

@@ -1,19 +1,11 @@
 import { parseArgs } from "node:util";
 import { hypervisorError } from "../errors.ts";
 import { MAX_CPUS, MAX_MEMORY_MIB } from "../machine-options.ts";
+import { impossible, parseDisk, parseNetwork } from "./device-arguments.ts";
+import type { DiskArgument, NetworkArgument, SwitchArgument } from "./device-arguments.ts";
 
-/** A disk of `--disk FILE[,format=raw][,readonly]`. */
-export interface DiskArgument {
-  readonly path: string;
-  readonly readOnly: boolean;
-}
-
-/** A network of `--net user[,hostfwd=tcp:PORT:PORT]…`. */
-export interface NetworkArgument {
-  readonly forwards: readonly { readonly hostPort: number; readonly guestPort: number }[];
-  /** The card's address; default 52:54:00:12:34:56. */
-  readonly mac?: string;
-}
+/** Where a terminal of the guest leads: here, nowhere, or into a file. */
+export type Terminal = "stdio" | "none" | { readonly file: string };
 
 /** What `queztl-vm run` was told. */
 export interface RunArguments {
@@ -23,9 +15,11 @@ export interface RunArguments {
   readonly memoryMib: number;
   readonly cpus: number;
   readonly disks: readonly DiskArgument[];
-  readonly network: NetworkArgument | undefined;
-  /** Where the serial port leads: the terminal, nowhere, or a file. */
-  readonly serial: "stdio" | "none" | { readonly file: string };
+  readonly networks: readonly (NetworkArgument | SwitchArgument)[];
+  readonly serial: Terminal;
+  /** Where a virtio console leads; "none" leaves it out. */
+  readonly console: Terminal;
+  readonly balloon: boolean;
   readonly debugExit: boolean;
   readonly engine: "emulator" | "kvm" | "auto";
   readonly seed: number | undefined;
@@ -57,7 +51,12 @@ function parseRun(args: string[]): CommandLine {
   if (values.help) return { command: "help", of: "run" };
   const [surplus] = positionals;
   if (surplus !== undefined) throw usage(`nothing is known to do with ${surplus}`);
-  const { kernel, engine = "auto", serial = "stdio" } = values;
+  const { kernel, engine = "auto" } = values;
+  const console = parseTerminal(values.console ?? "none");
+  // Both would take what is typed.
+  const serial = parseTerminal(values.serial ?? (console === "stdio" ? "none" : "stdio"));
+  if (serial === "stdio" && console === "stdio")
+    throw impossible("--console", "stdio", "one of --serial and --console may be stdio");
   if (kernel === undefined) throw usage("--kernel FILE is missing");
   if (engine !== "auto" && engine !== "emulator" && engine !== "kvm")
     throw impossible("--engine", engine, "give emulator, kvm or auto");
@@ -72,8 +71,10 @@ function parseRun(args: string[]): CommandLine {
       memoryMib: whole("--memory", values.memory, 1, MAX_MEMORY_MIB) ?? 512,
       cpus: whole("--cpus", values.cpus, 1, MAX_CPUS) ?? 1,
       disks: (values.disk ?? []).map(parseDisk),
-      network: parseNetwork(values.net ?? "none"),
-      serial: serial === "stdio" || serial === "none" ? serial : { file: serial },
+      networks: (values.net ?? []).map(parseNetwork).filter((each) => each !== undefined),
+      serial,
+      console,
+      balloon: values.balloon ?? false,
       debugExit: values["debug-exit"] ?? false,
       engine,
       seed: whole("--seed", values.seed, 0, 0xffffffff),
@@ -95,8 +96,10 @@ function parse(args: string[]) {
         memory: { type: "string" },
         cpus: { type: "string" },
         disk: { type: "string", multiple: true },
-        net: { type: "string" },
+        net: { type: "string", multiple: true },
         serial: { type: "string" },
+        console: { type: "string" },
+        balloon: { type: "boolean" },
         "debug-exit": { type: "boolean" },
         engine: { type: "string" },
         seed: { type: "string" },
@@ -112,40 +115,14 @@ function parse(args: string[]) {
   }
 }
 
-function parseDisk(text: string): DiskArgument {
-  const [path = "", ...options] = text.split(",");
-  if (path === "") throw impossible("--disk", text, "give FILE[,format=raw][,readonly]");
-  for (const option of options) {
-    if (option === "readonly" || option === "format=raw") continue;
-    throw impossible("--disk", text, "behind FILE there may be format=raw and readonly");
-  }
-  return { path, readOnly: options.includes("readonly") };
-}
-
-function parseNetwork(text: string): NetworkArgument | undefined {
-  const [kind, ...options] = text.split(",");
-  const expected = "give none, or user[,hostfwd=tcp:HOSTPORT:GUESTPORT]…";
-  if (kind === "none" && options.length === 0) return undefined;
-  if (kind !== "user") throw impossible("--net", text, expected);
-  const forwards = options.map((option) => {
-    const [, host, guest] = /^hostfwd=tcp:(\d{1,5}):(\d{1,5})$/.exec(option) ?? [];
-    if (host === undefined || guest === undefined) throw impossible("--net", text, expected);
-    return {
-      hostPort: wholeNumber("a host port", host, 1, 65535),
-      guestPort: wholeNumber("a guest port", guest, 1, 65535),
-    };
-  });
-  return { forwards };
+function parseTerminal(text: string): Terminal {
+  return text === "stdio" || text === "none" ? text : { file: text };
 }
 
 function wholeNumber(option: string, value: string, least: number, most: number): number {
   const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN;
   if (number >= least && number <= most) return number;
   throw impossible(option, value, `give a whole number from ${least} to ${most}`);
-}
-
-function impossible(option: string, value: string, expected: string): Error {
-  return hypervisorError("QZ_HYPERVISOR_OPTIONS", { option, value, expected });
 }
 
 function usage(problem: string): Error {

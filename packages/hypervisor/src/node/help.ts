@@ -21,11 +21,19 @@ What to boot:
 The machine:
   --memory MIB         RAM in MiB, 1 to 3584; default 512
   --cpus N             processors, 1 to 64; default 1
-  --disk FILE[,format=raw][,readonly]
-                       a virtio disk (vda, vdb, ... in this order); the file is always taken as raw
-  --net none|user[,hostfwd=tcp:HOSTPORT:GUESTPORT]...
-                       a virtio network card on a network of its own: DHCP, DNS, and TCP and UDP to
-                       public addresses; hostfwd leads a port of 127.0.0.1 to the guest; default none
+  --disk FILE[,format=raw|qcow2][,overlay=FILE][,readonly]
+                       a virtio disk (vda, vdb, ... in this order); raw unless said, never guessed;
+                       with an overlay, what the guest writes goes there and FILE stays as it is
+  --net none|user[,option]...|switch,listen=SOCKET|switch,connect=SOCKET
+                       a virtio network card; several times for several (eth0, eth1, ...)
+                       user: a network of its own: DHCP, DNS, and TCP and UDP to public addresses
+                         hostfwd=tcp|udp:HOSTPORT:GUESTPORT leads a port of 127.0.0.1 to the guest
+                         allow=RULE, deny=RULE open and close addresses: 10.1.2.0/24, 127.0.0.1:8080
+                       switch: joins machines through a Unix socket; one listens, others connect
+                       mac=MAC sets the card's address
+  --console stdio|FILE|none
+                       a virtio console (hvc0); default none; with stdio the serial port goes nowhere
+  --balloon            free memory of the guest goes back to this computer (Linux, with koffi)
   --debug-exit         add a port at 0xf4 whose written value ends the run with (value << 1) | 1
   --engine emulator|kvm|auto
                        what runs the guest's code; default auto

@@ -1,5 +1,11 @@
-export { disk, network, readKernelFiles } from "./host-files.ts";
-export type { DiskArgument, NetworkArgument } from "./command-line.ts";
+export { readKernelFiles } from "./host-files.ts";
+export { balloon, disk, network } from "./host-devices.ts";
+export type {
+  DiskArgument,
+  ForwardArgument,
+  NetworkArgument,
+  SwitchArgument,
+} from "./device-arguments.ts";
 export { SNAPSHOT_FILES, restoreMachine, saveMachine, shareFile } from "./snapshot-folder.ts";
 export type { SaveMachineOptions } from "./snapshot-folder.ts";
 export type { TemplateRecord } from "./template/template-record.ts";

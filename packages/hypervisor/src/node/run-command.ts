@@ -2,13 +2,15 @@ import { createWriteStream } from "node:fs";
 import { open } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import type { Writable } from "node:stream";
+import type { ConsoleDevice, TerminalSize } from "@queztl/virtio";
 import { emulatorEngine } from "../emulator-engine.ts";
 import type { Engine } from "../engine.ts";
 import { hypervisorError } from "../errors.ts";
 import { Machine } from "../machine.ts";
 import type { MachineEnd } from "../machine-end.ts";
-import type { RunArguments } from "./command-line.ts";
-import { disk, network, readKernelFiles } from "./host-files.ts";
+import type { RunArguments, Terminal } from "./command-line.ts";
+import { balloon, disk, network, terminal } from "./host-devices.ts";
+import { readKernelFiles } from "./host-files.ts";
 import { OutputBuffer } from "./output-buffer.ts";
 import { KEYS_HELP, connectInput } from "./terminal.ts";
 
@@ -44,8 +46,9 @@ export async function runCommand(run: RunArguments, host: RunHost): Promise<numb
   const kernel = await readKernelFiles(run.kernel, run.initrds, append);
   await using statsFile =
     run.statsFile === undefined ? undefined : await openStatistics(run.statsFile);
-  const stream = await serialStream(run.serial, host.stdout);
+  const stream = await terminalStream("the serial port's file", run.serial, host.stdout);
   const output = stream && new OutputBuffer(stream, () => machine.serial.resumeOutput());
+  const console = await virtioConsole(run.console, host);
   await using machine = await Machine.create({
     ...kernel,
     engine,
@@ -54,7 +57,12 @@ export async function runCommand(run: RunArguments, host: RunHost): Promise<numb
     debugExit: run.debugExit,
     ...(run.seed === undefined ? {} : { seed: run.seed }),
     ...(output && { onSerial: (bytes: Uint8Array) => output.write(bytes) }),
-    devices: [...run.disks.map(disk), ...(run.network ? [network(run.network)] : [])],
+    devices: [
+      ...run.disks.map(disk),
+      ...run.networks.map(network),
+      ...(console ? [console.device] : []),
+      ...(run.balloon ? [balloon] : []),
+    ],
     events: {
       onDeviceFault: (device, error) =>
         host.stderr.write(`queztl-vm: the guest's ${device} device stopped: ${error.message}\n`),
@@ -67,7 +75,7 @@ export async function runCommand(run: RunArguments, host: RunHost): Promise<numb
     outside ??= status;
     void machine.stop();
   };
-  stream?.on("error", () => leave(ExitStatus.Failed));
+  for (const each of [stream, console?.stream]) each?.on("error", () => leave(ExitStatus.Failed));
   const timer =
     run.timeoutSeconds === undefined
       ? undefined
@@ -75,10 +83,11 @@ export async function runCommand(run: RunArguments, host: RunHost): Promise<numb
   const stopSignals = host.onSignal((signal) =>
     leave(signal === "SIGINT" ? ExitStatus.Interrupted : ExitStatus.Terminated),
   );
+  const typed = run.console === "stdio" ? console : machine.serial;
   const disconnect =
-    run.serial === "stdio"
+    typed && (run.serial === "stdio" || run.console === "stdio")
       ? connectInput(host.stdin, {
-          send: (bytes) => machine.serial.send(bytes),
+          send: (bytes) => typed.send(bytes),
           leave: () => leave(ExitStatus.PowerOff),
           help: () => host.stdout.write(KEYS_HELP),
         })
@@ -91,6 +100,7 @@ export async function runCommand(run: RunArguments, host: RunHost): Promise<numb
     stopSignals();
     disconnect?.();
     await output?.end();
+    await console?.output.end();
   }
   if (end.reason === "failure") host.stderr.write(`queztl-vm: ${end.error.message}\n`);
   if (end.reason === "triple-fault") host.stderr.write("queztl-vm: triple fault\n");
@@ -127,19 +137,46 @@ function chooseEngine(engine: RunArguments["engine"]): Engine {
   });
 }
 
-/** Where serial output goes, opened; undefined for nowhere. */
-async function serialStream(
-  serial: RunArguments["serial"],
+/** The virtio console of a run, where it has one. */
+async function virtioConsole(where: Terminal, host: RunHost) {
+  const stream = await terminalStream("the console's file", where, host.stdout);
+  if (stream === undefined) return undefined;
+  let device: ConsoleDevice | undefined;
+  let drained: (() => void) | undefined;
+  const output = new OutputBuffer(stream, () => device?.ports[0]?.resume());
+  const { columns, rows } = where === "stdio" ? (process.stdout as Partial<TerminalSize>) : {};
+  return {
+    stream,
+    output,
+    device: terminal({
+      output: (bytes) => output.write(bytes),
+      size: columns && rows ? { columns, rows } : undefined,
+      onDrain: () => drained?.(),
+      connected: (made) => void (device = made),
+    }),
+    /** Resolves when the guest, or its console, has taken the bytes. */
+    async send(bytes: Uint8Array): Promise<void> {
+      for (let rest = bytes; ;) {
+        rest = rest.subarray(device?.ports[0]?.write(rest) ?? rest.length);
+        if (rest.length === 0) return;
+        await new Promise<void>((resolve) => (drained = resolve));
+      }
+    },
+  };
+}
+
+/** Where a terminal's output goes, opened; undefined for nowhere. */
+async function terminalStream(
+  what: string,
+  where: Terminal,
   stdout: Writable,
 ): Promise<Writable | undefined> {
-  if (serial === "none") return undefined;
-  if (serial === "stdio") return stdout;
-  const stream = createWriteStream(serial.file);
+  if (where === "none") return undefined;
+  if (where === "stdio") return stdout;
+  const stream = createWriteStream(where.file);
   await new Promise<void>((resolve, reject) => {
     stream.once("open", () => resolve());
-    stream.once("error", (cause) =>
-      reject(unwritable("the serial port's file", serial.file, cause)),
-    );
+    stream.once("error", (cause) => reject(unwritable(what, where.file, cause)));
   });
   return stream;
 }

@@ -23,6 +23,8 @@ export interface DebianDiskOptions {
   readonly versions?: "pinned" | "newest" | undefined;
   /** Default: what the recipe says. */
   readonly freeBytes?: number;
+  /** Further packages; what they depend on follows. They are not pinned: all packages are the newest then. */
+  readonly packages?: readonly string[] | undefined;
 }
 
 /**
@@ -36,9 +38,11 @@ export async function debianDisk(
 ): Promise<string> {
   const { home, signal, onProgress } = fetching;
   const recipe = debianRecipes[name];
-  const { versions = "pinned", freeBytes = recipe.freeBytes } = options;
+  const { versions = "pinned", freeBytes = recipe.freeBytes, packages: further = [] } = options;
   const packages =
-    versions === "pinned" ? pinnedDebian(name) : await newestPackages(name, fetching);
+    versions === "pinned" && further.length === 0
+      ? pinnedDebian(name)
+      : await newestPackages(name, further, fetching);
   const inputs = { FORMAT, recipe, freeBytes, packages: packages.map((each) => each.sha256) };
   const key = sha256(JSON.stringify(inputs)).slice(0, 12);
   const folder = `${name}@${key}`;
@@ -87,13 +91,17 @@ export async function debianDisk(
   });
 }
 
-async function newestPackages(name: DebianImageName, fetching: Fetching): Promise<DebianPackage[]> {
+async function newestPackages(
+  name: DebianImageName,
+  further: readonly string[],
+  fetching: Fetching,
+): Promise<DebianPackage[]> {
   const { packages, without } = debianRecipes[name];
   const { sources, signal, onProgress } = fetching;
   onProgress({ step: "resolve", package: name });
   return await fromFirst(name, sources, signal, async (source) => {
     if (!source.index) throw new Error("it has no index");
     const index = new DependencyIndex(await source.index({ signal }), source.name);
-    return resolvePackages(index, [...index.essential, ...packages], without);
+    return resolvePackages(index, [...index.essential, ...packages, ...further], without);
   });
 }

@@ -66,7 +66,13 @@ export interface Image {
 }
 
 /** Where an image comes from and goes to; a flavour goes with the name. */
-export type OpenImageOptions = Omit<BuildImageOptions, "flavour">;
+export interface OpenImageOptions extends Omit<BuildImageOptions, "flavour"> {
+  /**
+   * Further Debian packages for "debian" and "python", with what they depend on. Only what the images have by default
+   * is pinned: with these all packages are the newest of the index.
+   */
+  readonly packages?: readonly string[];
+}
 
 const DISK_COMMAND_LINE = "root=/dev/vda rw";
 
@@ -95,7 +101,7 @@ async function open(name: string, options: OpenImageOptions): Promise<Image> {
   const folder = isDebianName(name)
     ? await debianDisk(
         name,
-        { versions: options.versions },
+        { versions: options.versions, packages: options.packages },
         {
           home,
           sources: options.sources ?? defaultSources(home, options.mirrors),

@@ -31,8 +31,15 @@ export class FramedStreamNetwork implements Network {
   #open = true;
   #partial = new Uint8Array(0);
 
-  /** @param onError told when the other side breaks the framing, which closes the stream. */
-  constructor(stream: ByteStream, onError: (error: unknown) => void = () => {}) {
+  /**
+   * @param onError told when the other side breaks the framing, which closes the stream.
+   * @param onClose told when the stream is over.
+   */
+  constructor(
+    stream: ByteStream,
+    onError: (error: unknown) => void = () => {},
+    onClose: () => void = () => {},
+  ) {
     this.#stream = stream;
     this.#onError = onError;
     stream.listen({
@@ -42,6 +49,7 @@ export class FramedStreamNetwork implements Network {
       },
       close: () => {
         this.#open = false;
+        onClose();
       },
     });
   }

@@ -81,7 +81,11 @@ export class PortForwards {
           ? await sockets.listenTcp(at, (open) => this.#accept(guest, open))
           : await this.#listenUdp(at, guest, sockets);
     } catch (cause) {
-      throw virtioError("QZ_VIRTIO_NET_LISTEN", { protocol: forward.protocol, ...at }, { cause });
+      throw virtioError(
+        "QZ_VIRTIO_NET_LISTEN",
+        { place: `${forward.protocol} ${at.address}:${at.port}` },
+        { cause },
+      );
     }
     this.#listeners.push({ forward, listener });
     return listener.endpoint;
