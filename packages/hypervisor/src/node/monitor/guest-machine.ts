@@ -6,7 +6,8 @@ import { NodeFile } from "@queztl/virtio/node";
 import { ConsoleChannel } from "../../agent/channel.ts";
 import { Machine } from "../../machine.ts";
 import type { DeviceFactory, MachineEvents, MachineSurroundings } from "../../machine-options.ts";
-import { network, readKernelFiles } from "../host-files.ts";
+import { network } from "../host-devices.ts";
+import { readKernelFiles } from "../host-files.ts";
 import { restoreMachine } from "../snapshot-folder.ts";
 import type { VmConfig } from "../vm/vm-config.ts";
 
