@@ -17,6 +17,7 @@ export const floors: Readonly<Record<string, Storey>> = {
   "packages/gpu": { floor: 3, isomorphic: true },
   "packages/images": { floor: 3, isomorphic: true },
   "packages/kvm": { floor: 3, isomorphic: false },
+  "packages/skills": { floor: 3, isomorphic: true },
   "packages/virtio": { floor: 3, isomorphic: true },
   "packages/brain": { floor: 4, isomorphic: true },
   "packages/hypervisor": { floor: 4, isomorphic: true },

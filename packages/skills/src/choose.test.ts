@@ -1,0 +1,28 @@
+import { expect, test } from "vitest";
+import { chooseSkill } from "./choose.ts";
+import { builtInSkills, loadSkills } from "./node/skill.ts";
+
+const skills = await loadSkills([builtInSkills]);
+
+test("the family names a skill → that one, whatever the words say", () => {
+  const { skill, reasons } = chooseSkill(skills, {
+    description: "train a model",
+    family: "magnetic-survey",
+  });
+  expect(skill.manifest.name).toBe("magnetic-survey");
+  expect(reasons).toEqual(["the family is magnetic-survey"]);
+});
+
+test("a command of its own → general-compute, whatever the domain", () => {
+  const query = { description: "process the mag survey", domain: "mining", command: true };
+  expect(chooseSkill(skills, query).skill.manifest.name).toBe("general-compute");
+});
+
+test("words of no skill and no domain → QZ_SKILLS_NONE_FITS that lists them", () => {
+  expect(() => chooseSkill(skills, { description: "hello", domain: "general" })).toThrow(
+    expect.objectContaining({
+      code: "QZ_SKILLS_NONE_FITS",
+      message: expect.stringContaining("magnetic-survey"),
+    }),
+  );
+});

@@ -1,0 +1,83 @@
+import { skillsError } from "./errors.ts";
+import type { SkillManifest } from "./manifest.ts";
+import { fitsPattern } from "./names.ts";
+
+/** What is known of a task when its skill is chosen. */
+export interface SkillQuery {
+  /** The user's own words. */
+  readonly description: string;
+  /** The kind of task where its user named it. */
+  readonly family?: string | undefined;
+  /** What it is about, as the brain sees it. */
+  readonly domain?: string | undefined;
+  /** The task's data: its keys count as words. */
+  readonly data?: unknown;
+  /** Names of its files. */
+  readonly files?: readonly string[];
+  /** Whether the task brings a command of its own. */
+  readonly command?: boolean;
+}
+
+/** A skill and why it was taken, strongest reason first. */
+export interface SkillChoice<Skill> {
+  readonly skill: Skill;
+  readonly reasons: readonly string[];
+}
+
+// A file that only this skill takes says more than a word; the domain decides unless both are against it.
+const WEIGHTS = { domain: 3, keyword: 1, file: 2, missing: -2, parameter: 1 };
+
+/**
+ * The skill that does a task: the one its user names as the family, or the best match of domain, words, data and files.
+ * A family that is no skill's name does not decide.
+ * @throws QZ_SKILLS_NONE_FITS when too little speaks for any
+ */
+export function chooseSkill<Skill extends { readonly manifest: SkillManifest }>(
+  skills: readonly Skill[],
+  query: SkillQuery,
+): SkillChoice<Skill> {
+  const named = skills.find(({ manifest }) => manifest.name === query.family);
+  if (named !== undefined) return { skill: named, reasons: [`the family is ${query.family}`] };
+  const [best] = skills
+    .filter(({ manifest }) => (manifest.command === null) === (query.command ?? false))
+    .map((skill) => score(skill, query))
+    .sort((a, b) => b.score - a.score);
+  if (best === undefined || best.score < WEIGHTS.domain) {
+    throw skillsError("QZ_SKILLS_NONE_FITS", {
+      reason: query.domain === undefined ? "its words fit none" : `its domain is ${query.domain}`,
+      known: skills.map(({ manifest }) => manifest.name).join(", "),
+    });
+  }
+  return { skill: best.skill, reasons: best.reasons };
+}
+
+function score<Skill extends { readonly manifest: SkillManifest }>(
+  skill: Skill,
+  query: SkillQuery,
+): SkillChoice<Skill> & { readonly score: number } {
+  const { manifest } = skill;
+  const reasons: string[] = [];
+  let total = 0;
+  const add = (weight: number, reason: string) => {
+    total += weight;
+    if (weight > 0) reasons.push(reason);
+  };
+  if (manifest.command === null) add(WEIGHTS.domain, "the task brings its own command");
+  else if (manifest.domain === query.domain) add(WEIGHTS.domain, `its domain is ${query.domain}`);
+  const words = ` ${query.description.toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, " ")} `;
+  for (const keyword of manifest.keywords) {
+    if (words.includes(` ${keyword.toLowerCase()}`)) add(WEIGHTS.keyword, `it says ${keyword}`);
+  }
+  const properties = Object.keys((manifest.parameters["properties"] as object | undefined) ?? {});
+  const keys = typeof query.data === "object" && query.data !== null ? Object.keys(query.data) : [];
+  for (const key of keys) {
+    if (properties.includes(key)) add(WEIGHTS.parameter, `its data has ${key}`);
+  }
+  const files = query.files ?? [];
+  for (const { pattern, required } of manifest.files) {
+    const found = files.find((file) => fitsPattern(pattern, file));
+    if (found !== undefined) add(WEIGHTS.file, `${found} is a file it takes`);
+    else if (required) add(WEIGHTS.missing, `it needs ${pattern}`);
+  }
+  return { skill, reasons, score: total };
+}

@@ -1,0 +1,137 @@
+import { symlink } from "node:fs/promises";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { pathProblem } from "../names.ts";
+import { parseManifest } from "../manifest.ts";
+import { folderWith } from "../testing/folder.ts";
+import { prepareSkill } from "./prepare.ts";
+import { builtInSkills, findSkill, loadSkills } from "./skill.ts";
+import type { Skill } from "./skill.ts";
+
+const skills = await loadSkills([builtInSkills]);
+const survey = findSkill(skills, "magnetic-survey");
+
+const lines = "x,y,field\n0,0,48000\n1,0,48001\n";
+
+test("data and files that fit → the program, the data and the files with their places in the guest", async () => {
+  await using folder = await folderWith({ "lines.csv": lines });
+  const run = await prepareSkill(survey, {
+    data: { inclination: 60, declination: 2 },
+    files: [{ name: "lines.csv", path: folder.file("lines.csv") }],
+  });
+  const places = run.files.map(({ to }) => to);
+  expect(places).toEqual(
+    expect.arrayContaining([
+      "/queztl/lib/queztl_skill/task.py",
+      "/queztl/skill/main.py",
+      "/queztl/in/data.json",
+      "/queztl/in/files/lines.csv",
+    ]),
+  );
+  expect(places.filter((place) => /test_|__pycache__|README/.test(place))).toEqual([]);
+  expect(run.inputBytes).toBe(lines.length + '{"inclination":60,"declination":2}'.length);
+  expect(run.environment).toMatchObject({ QUEZTL_IN: "/queztl/in", QUEZTL_OUT: "/queztl/out" });
+});
+
+test.each([
+  ["a wrong type", { points: "many" }],
+  ["a claim of ten billion points", { points: 1e10 }],
+  ["an unknown key", { pionts: 1000 }],
+  ["a NaN that JSON makes null", { inclination: null }],
+  ["a list", []],
+])("data with %s → QZ_SKILLS_DATA_INVALID", async (_name, data) => {
+  await expect(prepareSkill(survey, { data })).rejects.toMatchObject({
+    code: "QZ_SKILLS_DATA_INVALID",
+  });
+});
+
+test.each([
+  ["no rows", "x,y,field\n", "no row"],
+  ["nothing", "", "empty"],
+  ["no field", "x,y\n1,2\n", "no column field or mag"],
+  ["binary", "x,y,field\n\0\0", "binary"],
+])("a table with %s → QZ_SKILLS_FILE_INVALID", async (_name, text, words) => {
+  await using folder = await folderWith({ "a.csv": text });
+  const files = [{ name: "a.csv", path: folder.file("a.csv") }];
+  await expect(prepareSkill(survey, { files })).rejects.toMatchObject({
+    code: "QZ_SKILLS_FILE_INVALID",
+    message: expect.stringContaining(words),
+  });
+});
+
+test.each([
+  "../a.csv",
+  "/etc/a.csv",
+  "a/../../b.csv",
+  "a\\b.csv",
+  "a\n.csv",
+  "",
+  "a//b.csv",
+  "notes.txt",
+])("a file called %j → QZ_SKILLS_FILE_INVALID, and the file is not opened", async (name) => {
+  await expect(prepareSkill(survey, { files: [{ name, path: "/nowhere" }] })).rejects.toMatchObject(
+    {
+      code: "QZ_SKILLS_FILE_INVALID",
+    },
+  );
+});
+
+test("a link instead of a file → QZ_SKILLS_FILE_INVALID", async () => {
+  await using folder = await folderWith({ "real.csv": lines });
+  await symlink(folder.file("real.csv"), folder.file("link.csv"));
+  const files = [{ name: "link.csv", path: folder.file("link.csv") }];
+  await expect(prepareSkill(survey, { files })).rejects.toMatchObject({
+    code: "QZ_SKILLS_FILE_INVALID",
+  });
+});
+
+test("a SEG-Y header that claims more than there is → QZ_SKILLS_FILE_INVALID", async () => {
+  const bytes = Buffer.alloc(5000);
+  bytes.writeUInt16BE(2000, 3216);
+  bytes.writeUInt16BE(65_000, 3220);
+  bytes.writeUInt16BE(5, 3224);
+  await using folder = await folderWith({ "a.sgy": bytes });
+  const skill: Skill = {
+    folder: "",
+    files: [],
+    manifest: parseManifest({
+      ...survey.manifest,
+      files: [{ pattern: "*.sgy", kind: "segy", description: "traces" }],
+    }),
+  };
+  const files = [{ name: "a.sgy", path: folder.file("a.sgy") }];
+  await expect(prepareSkill(skill, { files })).rejects.toMatchObject({
+    message: expect.stringContaining("claims 65000 samples"),
+  });
+});
+
+test("a task's own command → runs among its files, in the image it names", async () => {
+  const run = await prepareSkill(findSkill(skills, "general-compute"), {
+    command: ["sh", "-c", "wc -l < a.csv"],
+    image: "debian",
+    environment: { LANG: "C", QUEZTL_OUT: "/etc" },
+  });
+  expect(run).toMatchObject({
+    cwd: "/queztl/in/files",
+    image: "debian",
+    command: ["sh", "-c", "wc -l < a.csv"],
+  });
+  expect(run.environment).toMatchObject({ LANG: "C", QUEZTL_OUT: "/queztl/out" });
+});
+
+test("no command for a skill that has none → QZ_SKILLS_NONE_FITS", async () => {
+  await expect(prepareSkill(findSkill(skills, "general-compute"))).rejects.toMatchObject({
+    code: "QZ_SKILLS_NONE_FITS",
+  });
+});
+
+test("any name that passes → stays below the folder it is put into", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: fc.constantFrom("a", "/", ".", "\\", "\0", "é") }), (name) => {
+      if (pathProblem(name) !== undefined) return;
+      expect(new URL(`file:///in/files/${encodeURI(name)}`).pathname.startsWith("/in/files/")).toBe(
+        true,
+      );
+    }),
+  );
+});
