@@ -64,6 +64,10 @@ export const bootErrors = {
     status: "invalid",
     message: "the ACPI tables cannot be built: {reason}",
   },
+  QZ_BOOT_SMBIOS: {
+    status: "invalid",
+    message: "the SMBIOS tables cannot be built: {reason}",
+  },
 } as const satisfies ErrorCatalogue;
 
 export const bootError = defineErrors(bootErrors);

@@ -1,6 +1,7 @@
 import type { AcpiTables } from "./acpi/tables.ts";
 import type { MemoryMapEntry, MemoryRange } from "./memory-map.ts";
 import type { Placement } from "./placement.ts";
+import type { SmbiosTables } from "./smbios/tables.ts";
 
 /** A file handed to a multiboot or PVH kernel beside it. */
 export interface BootModule {
@@ -26,6 +27,8 @@ export interface LoadKernelOptions {
   readonly modules?: readonly BootModule[];
   /** ACPI tables to put into the guest, from `buildAcpiTables`. */
   readonly acpi?: AcpiTables;
+  /** SMBIOS tables to put into the guest, from `buildSmbiosTables`. */
+  readonly smbios?: SmbiosTables;
   /** Ranges the guest must not take for RAM or devices of its own choice, such as the ECAM. */
   readonly reserved?: readonly MemoryRange[];
   /**

@@ -21,9 +21,10 @@ import { loadPvh } from "./pvh.ts";
  * QZ_BOOT_NO_ROOM and QZ_BOOT_OVERLAP when it does not fit; QZ_BOOT_COMMAND_LINE.
  */
 export function loadKernel(memory: GuestMemory, options: LoadKernelOptions): BootPlan {
-  const { kernel, acpi, reserved = [] } = options;
+  const { kernel, acpi, smbios, reserved = [] } = options;
   const placement = new Placement(memory);
   if (acpi) placement.put("the ACPI tables", acpi.address, acpi.bytes);
+  if (smbios) placement.put("the SMBIOS tables", smbios.address, smbios.bytes);
   const acpiRange = acpi ? [{ address: acpi.address, length: acpi.bytes.length }] : [];
   const context: LoadContext = {
     placement,

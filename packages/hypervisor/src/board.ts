@@ -1,4 +1,4 @@
-import { buildAcpiTables, loadKernel } from "@queztl/boot";
+import { buildAcpiTables, buildSmbiosTables, loadKernel } from "@queztl/boot";
 import type { BootPlan } from "@queztl/boot";
 import { createPc, pcPlatform } from "@queztl/chipset";
 import type { Pc, PcState } from "@queztl/chipset";
@@ -128,6 +128,10 @@ export class Board {
    */
   load(kernel: MachineKernel): BootPlan {
     const { commandLine, initrd, modules, flat } = kernel;
+    const ram = this.memory.regions.map(({ guestStart, length }) => ({
+      address: guestStart,
+      length,
+    }));
     const apicIds = Array.from({ length: this.#shape.cpus }, (_, id) => id);
     const plan = loadKernel(this.memory, {
       kernel: kernel.kernel,
@@ -136,6 +140,7 @@ export class Board {
       ...(commandLine !== undefined && { commandLine }),
       ...(flat && { flat }),
       acpi: buildAcpiTables({ platform: pcPlatform, apicIds }),
+      smbios: buildSmbiosTables({ memory: ram, processors: this.#shape.cpus }),
       reserved: [{ address: ECAM.address, length: ECAM.length }],
     });
     this.engine.vcpus[0]?.boot(plan.cpu);
