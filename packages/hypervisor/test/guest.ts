@@ -28,15 +28,29 @@ export async function kernelOf(image: GuestImage, append = ""): Promise<MachineK
 
 /** The text of a serial console, and waiting for what comes. */
 export class Console {
-  text = "";
+  #text = "";
+  #pieces: string[] = [];
   #from = 0;
+  #scheduled = false;
   readonly #decoder = new TextDecoder("latin1");
   readonly #waiting = new Set<() => void>();
 
+  /** Guests write byte by byte: the text is put together once a turn of the event loop. */
   readonly take = (bytes: Uint8Array): void => {
-    this.text += this.#decoder.decode(bytes);
-    for (const look of this.#waiting) look();
+    this.#pieces.push(this.#decoder.decode(bytes));
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      for (const look of this.#waiting) look();
+    });
   };
+
+  /** All that came. */
+  get text(): string {
+    if (this.#pieces.length > 0) this.#text += this.#pieces.splice(0).join("");
+    return this.#text;
+  }
 
   /** Resolves with what came since the last wait, up to and with `what`; rejects when the machine ends or time is up. */
   async until(what: string, machine: Machine, timeoutMs = 60_000): Promise<string> {
@@ -53,7 +67,10 @@ export class Console {
         resolve(this.text.slice(from, this.#from));
       };
       timer = setTimeout(() => fail(`${timeoutMs} ms passed`), timeoutMs);
-      void machine.ended.then((end: MachineEnd) => fail(`the machine ended (${end.reason})`));
+      void machine.ended.then((end: MachineEnd) => {
+        look?.();
+        fail(`the machine ended (${end.reason})`);
+      });
       look();
       this.#waiting.add(look);
     });

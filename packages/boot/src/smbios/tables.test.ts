@@ -136,7 +136,12 @@ test.skipIf(!hasDmidecode).each([
       ],
       processors: 300,
     },
-    ["Size: 5123 GB", "Starting Address: 0x0000000100000000", "Range Size: 5 TB", "Core Count: 300"],
+    [
+      "Size: 5123 GB",
+      "Starting Address: 0x0000000100000000",
+      "Range Size: 5 TB",
+      "Core Count: 300",
+    ],
   ],
 ] as const)("small and huge machines → dmidecode reads their sizes", (machine, lines) => {
   const text = dmidecode(buildSmbiosTables(machine));
