@@ -67,10 +67,11 @@ export class Console {
         resolve(this.text.slice(from, this.#from));
       };
       timer = setTimeout(() => fail(`${timeoutMs} ms passed`), timeoutMs);
-      void machine.ended.then((end: MachineEnd) => {
+      const atEnd = ({ reason }: MachineEnd): void => {
         look?.();
-        fail(`the machine ended (${end.reason})`);
-      });
+        fail(`the machine ended (${reason})`);
+      };
+      void machine.ended.then(atEnd);
       look();
       this.#waiting.add(look);
     });
