@@ -78,6 +78,8 @@ export class Core {
   returnOnFault: bigint | undefined;
   /** An event or SYSCALL entered the supervisor and cleared TF: no single-step trap follows the instruction. */
   entered = false;
+  /** A task was entered whose TSS asks for a debug exception before its first instruction. */
+  taskTrap = false;
   /** DR6 bits of data breakpoints that the current instruction met. */
   breakpointsMet = 0;
   /** Any breakpoint is enabled in DR7: run one instruction at a time and look. */
@@ -192,6 +194,7 @@ export class Core {
     }
     this.apic.reset();
     this.halted = this.shutdown = this.nmiBlocked = this.shadow = this.nmiPending = false;
+    this.taskTrap = false;
     this.debugChanged();
     this.linear.tlb.flush(false);
     this.sync();
@@ -427,7 +430,7 @@ export class Core {
     const flat = long || (base === 0n && limit === 0xffffffff);
     const stackBig = (this.u32(this.segmentAt(Segment.Ss, SegmentField.Attributes)) & 0x400) !== 0;
     this.setU64(State.CodeBase, base);
-    this.setU64(State.RipMask, long ? 0xffffffffffffffffn : big ? 0xffffffffn : 0xffffn);
+    this.setU64(State.RipMask, long ? 0xffffffffffffffffn : 0xffffffffn);
     this.setU64(State.StackMask, stackBig && !virtual8086 ? 0xffffffffn : 0xffffn);
     this.setU32(State.Tlb, linear.tlb.table(linear.kind));
     const em = (cr0 & 4) !== 0;

@@ -22,6 +22,7 @@ import { HelperStatus, RunStatus } from "./state/status.ts";
 import { isReal } from "./system/descriptors.ts";
 import { deliver } from "./system/exceptions.ts";
 import { helpers } from "./system/helpers.ts";
+import { TASK_TRAP } from "./system/task-switch.ts";
 
 /** Arena of guest memory that the shared decoded code takes, and each vCPU, in bytes. */
 export const CODE_ARENA_BYTES = 32 * 1024 * 1024;
@@ -105,8 +106,15 @@ export class Vcpu extends Core {
     const host: InterpreterHost = {
       translate: (low, high, request) =>
         this.#guard(() => this.linear.translate(low, high, request), 0),
-      finishWrite: () => this.linear.finishWrite(),
-      help: (record) => this.#help(record),
+      finishWrite: () => {
+        this.linear.finishWrite();
+        this.#endSlice();
+      },
+      help: (record) => {
+        const status = this.#help(record);
+        this.#endSlice();
+        return status;
+      },
       link: (record) => this.#link(record),
       find: (low, high) => this.#find(low, high),
       refresh: (record) => this.#refresh(record),
@@ -128,6 +136,7 @@ export class Vcpu extends Core {
       const shadowed = this.shadow;
       this.shadow = false;
       if (!shadowed) this.#takeInterrupt();
+      this.#trapTask();
       if (this.halted) return "halt";
       if (this.yields) {
         this.yields = false;
@@ -139,6 +148,7 @@ export class Vcpu extends Core {
       if (stepping === 0 && !this.breakpointsEnabled) {
         this.#handle(this.runSlice(shadowed ? 1 : Math.min(left, MOST_IN_ONE_SLICE)));
       } else this.#step(stepping);
+      this.#trapTask();
       // An exception counts as an instruction: a handler may fault for ever.
       if (end - this.instructions === left) end--;
       if (this.attention) {
@@ -188,7 +198,10 @@ export class Vcpu extends Core {
     this.#handle(status);
     const completed = this.instructions > before;
     if (!completed || status === RunStatus.Fault) return;
-    if (resumed) this.setU32(State.SystemFlags, this.u32(State.SystemFlags) & ~Flag.Rf);
+    // Entering a task loads its own RF.
+    if (resumed && !this.entered) {
+      this.setU32(State.SystemFlags, this.u32(State.SystemFlags) & ~Flag.Rf);
+    }
     const step = (flags & Flag.Tf) !== 0 && !this.shadow && !this.entered ? 0x4000 : 0;
     if (step !== 0 || this.breakpointsMet !== 0) this.#debugException(step | this.breakpointsMet);
   }
@@ -215,6 +228,13 @@ export class Vcpu extends Core {
     const dr6 = State.DebugRegisters + 6 * 8;
     this.setU32(dr6, this.u32(dr6) | dr6Bits);
     if (!deliver(this, Vector.Debug, -1, "exception")) this.shutdown = true;
+  }
+
+  /** The debug exception that a new task's TSS asks for (Intel SDM vol. 3, 18.3.1.5). */
+  #trapTask(): void {
+    if (!this.taskTrap) return;
+    this.taskTrap = false;
+    this.#debugException(TASK_TRAP);
   }
 
   /** Delivers the most urgent event that may come in now (Intel SDM vol. 3, 6.9). */
@@ -246,10 +266,17 @@ export class Vcpu extends Core {
   runSlice(budget: number): number {
     this.#budget = budget;
     const status = this.#run(budget);
-    this.instructions += budget - this.u32(State.Remaining);
+    this.instructions += this.#budget - this.u32(State.Remaining);
     this.#budget = 0;
     if (status === RunStatus.Fault && this.linear.nonCanonical !== undefined) this.#stackFault();
     return status;
+  }
+
+  /** Something that the instruction did wants a look at interrupts: the slice ends behind it. */
+  #endSlice(): void {
+    if (!this.attention) return;
+    this.#budget -= this.u32(State.Remaining);
+    this.setU32(State.Remaining, 0);
   }
 
   /** Makes the #GP of a non-canonical address #SS where the access was one to the stack. */

@@ -94,7 +94,8 @@ export class LinearMemory {
   /**
    * Generated code's slow path: offset in the WebAssembly memory at which the access can be made, which is
    * the bounce buffer if it crosses a page, is no RAM, or is watched. Faults are thrown.
-   * @param request bytes, and access << 8: 0 read, 1 write, 2 read and write.
+   * @param request bytes, and access << 8: 0 read, 1 write, 2 read and write, 3 write of `State.Reach` bytes unless
+   * it is the bounce buffer.
    */
   translate(low: number, high: number, request: number): number {
     const bytes = request & 0xff;
@@ -112,6 +113,11 @@ export class LinearMemory {
     if (bytes <= room && this.watch === undefined) {
       const offset = this.#memory.offsetOf(first, bytes);
       if (offset >= 0 && (access === 0 || this.#attributes(offset) === 0)) return offset;
+      // What watches the page hears of the whole round: how long that is must not depend on cached code.
+      if (offset >= 0 && access === 3) {
+        const reach = this.#view.getUint32(this.#state + State.Reach, true);
+        if (this.#memory.beforeWrite(offset, reach)) return offset;
+      }
     }
     const pending = this.#pending;
     pending.first = first;
@@ -125,7 +131,7 @@ export class LinearMemory {
     pending.active = access !== 0;
     const bounce = this.#state + State.Bounce;
     // A pure write to a device must not read it first.
-    if (access !== 1) {
+    if (access === 0 || access === 2) {
       this.#readPhysical(first, bounce, pending.split);
       if (bytes > room) this.#readPhysical(pending.second, bounce + room, bytes - room);
     }

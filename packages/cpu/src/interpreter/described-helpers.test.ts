@@ -24,6 +24,7 @@ test("every description that leaves something to a helper → there is one of it
         branch: leave,
         help: () => asking.add(shape.name),
         beforeCall: () => undefined,
+        afterWrite: () => undefined,
       };
       const state: I32 = record.get;
       const place = { f, state, record: record.get, operandAddress };

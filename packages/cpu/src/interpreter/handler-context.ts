@@ -29,6 +29,8 @@ export interface Exits {
   help(): void;
   /** Makes the instruction count visible before the host is called. */
   beforeCall(): void;
+  /** After a device was written: takes the instruction count back, which the host may have cut. */
+  afterWrite(): void;
 }
 
 /** What a handler finds: the vCPU's state, its record, the address its address record left. */
@@ -40,6 +42,8 @@ export interface HandlerPlace {
 }
 
 const ACCESS = { read: 0, write: 1, update: 2 } as const;
+/** A write of `State.Reach` bytes. */
+const ROUND = 3;
 const PAGE_MASK = -4096;
 const TLB_INDEX_MASK = 0x1ffe0;
 
@@ -125,7 +129,7 @@ export class HandlerContext implements InstructionContext {
     this.finishWrite(offset);
   }
 
-  translate(address: I64, bytes: number, access: "read" | "write" | "update"): I32 {
+  translate(address: I64, bytes: number, access: "read" | "write" | "update", reach?: I32): I32 {
     const { f } = this;
     const linear = f.let(address);
     const entry = f.let(
@@ -144,11 +148,13 @@ export class HandlerContext implements InstructionContext {
       },
       () => {
         this.#exits.beforeCall();
+        if (reach !== undefined) this.setState32(State.Reach, reach);
+        const kind = reach === undefined ? ACCESS[access] : ROUND;
         const slow = call<"i32">(
           this.#callees.translate,
           i32.wrap_i64(linear),
           i32.wrap_i64(i64.shr_u(linear, i64.const(32))),
-          i32.const(bytes | (ACCESS[access] << 8)),
+          i32.const(bytes | (kind << 8)),
         );
         f.set(offset, slow);
         f.if(i32.eqz(offset.get), () => this.#exits.fault());
@@ -159,7 +165,10 @@ export class HandlerContext implements InstructionContext {
 
   finishWrite(offset: I32): void {
     const { f } = this;
-    f.if(i32.eq(offset, this.bounceOffset()), () => f.call(this.#callees.finishWrite));
+    f.if(i32.eq(offset, this.bounceOffset()), () => {
+      f.call(this.#callees.finishWrite);
+      this.#exits.afterWrite();
+    });
   }
 
   bounceOffset(): I32 {

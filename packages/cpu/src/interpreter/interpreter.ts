@@ -142,6 +142,7 @@ function defineGroup(
         f.return(call<"i32">(callees.help, record.get));
       },
       beforeCall: () => undefined,
+      afterWrite: () => undefined,
     };
     const place = { f, state, record: record.get, operandAddress: address };
     const bodies = shapes.map((shape) => () => {
@@ -184,6 +185,8 @@ function defineRun(
       f.set(rip, i64.load(state, State.Rip));
 
       const saveLeft = (): void => f.store.i32(state, left.get, State.Remaining);
+      /** The host makes it zero where interrupts may come in before the next instruction. */
+      const loadLeft = (): void => f.set(left, i32.load(state, State.Remaining));
       const here = (): I64 =>
         i64.and(
           i64.add(i64.load(state, State.RipPage), i64.load16_u(record.get, Record.Offset)),
@@ -237,9 +240,11 @@ function defineRun(
                 saveLeft();
                 f.store.i64(state, address.get, State.OperandAddress);
                 f.set(status, call<"i32">(callees.help, record.get));
+                loadLeft();
                 afterCall();
               },
               beforeCall: saveLeft,
+              afterWrite: loadLeft,
             };
             const afterCall = (): void => {
               f.if(i32.eqz(status.get), () => exits.next());
@@ -291,6 +296,7 @@ function defineRun(
                 () => f.set(status, call<"i32">(rare.callee, record.get, address.get)),
                 () => f.set(status, call<"i32">(vector.callee, record.get, address.get)),
               );
+              loadLeft();
               afterCall();
             });
           });

@@ -82,8 +82,9 @@ export interface InstructionContext {
   /**
    * WebAssembly offset at which `bytes` bytes of a linear address can be read (`write` false) or overwritten;
    * may be a bounce buffer: after writing there call `finishWrite`.
+   * @param reach of a write: this many bytes, all in the page, will be overwritten if it is no bounce buffer.
    */
-  translate(address: I64, bytes: number, access: "read" | "write" | "update"): I32;
+  translate(address: I64, bytes: number, access: "read" | "write" | "update", reach?: I32): I32;
   finishWrite(offset: I32): void;
   /** What `translate` answers for an access that does not go straight to RAM inside one page. */
   bounceOffset(): I32;

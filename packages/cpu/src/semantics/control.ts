@@ -1,4 +1,4 @@
-import { Flag, Register, Segment, State } from "../state/layout.ts";
+import { Flag, Register, Segment, SegmentField, State } from "../state/layout.ts";
 import { i32, i64 } from "../wasm/index.ts";
 import type { I32, I64, Int } from "../wasm/index.ts";
 import type { Description, Descriptions, InstructionContext, Width } from "./context.ts";
@@ -82,10 +82,12 @@ const loopOn = (condition: (s: InstructionContext) => I32 | undefined): Descript
   describe(s) {
     const width = s.shape.addressSize as Width;
     const count = s.f.let(sub(s.registerPart(Register.Rcx, width), constant(width, 1)));
-    s.setRegister(Register.Rcx, width, count);
     const left = i32.eqz(eqz(masked(width, count)));
     const also = condition(s);
-    s.f.if(also === undefined ? left : i32.and(left, also), () => s.branch());
+    const taken = s.f.let(also === undefined ? left : i32.and(left, also));
+    s.f.if(taken, () => checkBranch(s));
+    s.setRegister(Register.Rcx, width, count);
+    s.f.if(taken, () => s.branch());
   },
 });
 
@@ -140,7 +142,8 @@ export const control: Descriptions = {
       const relative = operands[0]?.class === "target";
       const target = relative ? undefined : s.f.let(ripFrom(s.get(0)));
       const next = s.nextRip();
-      if (target !== undefined) checkCanonical(s, target);
+      if (target === undefined) checkBranch(s);
+      else checkTarget(s, target);
       push(s, size, size === 64 ? next : i32.wrap_i64(next));
       if (target === undefined) s.branch();
       else s.jump(target);
@@ -153,7 +156,7 @@ export const control: Descriptions = {
       const extra = operands.length > 0 ? i64.and(toI64(s.get(0)), i64.const(0xffff)) : undefined;
       const { value, commit } = pop(s, size, extra);
       const target = s.f.let(ripFrom(value));
-      checkCanonical(s, target);
+      checkTarget(s, target);
       commit();
       s.jump(target);
     },
@@ -162,25 +165,32 @@ export const control: Descriptions = {
     modal: true,
     describe(s) {
       if (s.shape.operands[0]?.class === "target") {
+        checkBranch(s);
         s.branch();
         return;
       }
       const target = s.f.let(ripFrom(s.get(0)));
-      checkCanonical(s, target);
+      checkTarget(s, target);
       s.jump(target);
     },
   },
   jcc: {
     modal: true,
     describe(s) {
-      s.f.if(conditionHolds(s, s.shape.condition), () => s.branch());
+      s.f.if(conditionHolds(s, s.shape.condition), () => {
+        checkBranch(s);
+        s.branch();
+      });
     },
   },
   jcxz: {
     modal: true,
     string: true,
     describe(s) {
-      s.f.if(eqz(s.registerPart(Register.Rcx, s.shape.addressSize)), () => s.branch());
+      s.f.if(eqz(s.registerPart(Register.Rcx, s.shape.addressSize)), () => {
+        checkBranch(s);
+        s.branch();
+      });
     },
   },
   loop: loopOn(() => undefined),
@@ -247,9 +257,19 @@ export const control: Descriptions = {
   },
 };
 
-/** In 64-bit mode a jump to a non-canonical address faults at the jump. */
-function checkCanonical(s: InstructionContext, target: I64): void {
-  if (!s.shape.long) return;
-  const extended = i64.shr_s(i64.shl(target, i64.const(16)), i64.const(16));
-  s.f.if(i64.ne(extended, target), () => s.raise(13, 0));
+/** A jump faults itself, not its target, where that is not canonical or lies beyond the code segment. */
+function checkTarget(s: InstructionContext, target: I64): void {
+  if (s.shape.long) {
+    const extended = i64.shr_s(i64.shl(target, i64.const(16)), i64.const(16));
+    s.f.if(i64.ne(extended, target), () => s.raise(13, 0));
+    return;
+  }
+  const at = State.Segments + Segment.Cs * SegmentField.Length + SegmentField.Limit;
+  const masked = i64.and(target, s.state64(State.RipMask));
+  s.f.if(i64.gt_u(masked, i64.extend_i32_u(s.state32(at))), () => s.raise(13, 0));
+}
+
+/** The same of a relative branch; one that stays in its page is inside the segment. */
+function checkBranch(s: InstructionContext): void {
+  if (!s.shape.near) checkTarget(s, s.f.let(s.targetRip()));
 }

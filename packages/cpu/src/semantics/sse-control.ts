@@ -31,14 +31,18 @@ const maskedStore: Description = {
       enterMmx(s);
     }
     const offset = s.registerPart(Register.Rdi, s.shape.addressSize);
-    const address = f.let(s.linear("operand", toI64(offset), mmx ? 8 : 16, true));
+    const address = f.let(s.linear("operand", toI64(offset), 8, true));
     const halves = mmx ? [0] : [0, 1];
     const at = (half: number): I64 => {
       const linear = i64.add(address, i64.const(8 * half));
       return s.shape.long ? linear : i64.and(linear, i64.const(0xffffffff));
     };
-    // Both halves may fault, before either is written.
-    if (!mmx) for (const half of halves) s.translate(at(half), 8, "update");
+    // Both halves may fault, one after the other, before either is written.
+    if (!mmx) {
+      s.translate(at(0), 8, "update");
+      s.linear("operand", toI64(offset), 16, true);
+      s.translate(at(1), 8, "update");
+    }
     const value = f.let(source(s, 0));
     const mask = f.let(i8x16.shr_s(source(s, 1), i32.const(7)));
     for (const half of halves) {

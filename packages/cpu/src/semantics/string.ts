@@ -54,11 +54,19 @@ function bounced(s: InstructionContext, place: I32): I32 {
   return i32.eq(place, bounce);
 }
 
+/** How much one round handles: elements, their bytes, and the bytes that it may write. */
+interface Round {
+  readonly count: I64;
+  readonly length: I32;
+  readonly reach: I32;
+}
+
 /**
- * How many elements one round may handle: up to the ends of the pages that the addresses lie in, and rCX.
- * Only 64-bit code with DF clear does more than one; segment limits elsewhere are checked element by element.
+ * A round goes up to the ends of the pages that the addresses lie in, and rCX. Only 64-bit code with DF clear does
+ * more than one element; segment limits elsewhere are checked element by element. A round counts as one
+ * instruction, so that nothing but the guest's own state may decide how long it is.
  */
-function roundLength(s: InstructionContext, bytes: number, addresses: readonly I64[]): I64 {
+function roundOf(s: InstructionContext, bytes: number, addresses: readonly I64[]): Round {
   let most: I64 = index(s, Register.Rcx);
   for (const address of addresses) {
     const room = i64.sub(i64.const(4096), i64.and(address, i64.const(4095)));
@@ -66,7 +74,11 @@ function roundLength(s: InstructionContext, bytes: number, addresses: readonly I
     const kept = s.f.let(most);
     most = select(i64.lt_u(kept, elements), kept, elements);
   }
-  return s.f.let(most);
+  const count = s.f.let(most);
+  const length = s.f.let(i32.shl(i32.wrap_i64(count), i32.const(Math.log2(bytes))));
+  // An element may cross into the next page: then it goes by the bounce buffer.
+  const reach = s.f.let(select(forwards(s), length, i32.const(bytes)));
+  return { count, length, reach };
 }
 
 const bulkAllowed = (s: InstructionContext): boolean =>
@@ -89,12 +101,12 @@ const movs: Description = {
     const source = f.let(s.translate(from, bytes, "read"));
     // The write's translation may use the bounce buffer too: keep the value first.
     const value = f.let(loadPlace(width, source));
-    const destination = f.let(s.translate(to, bytes, "write"));
-    if (bulkAllowed(s)) {
+    const round = bulkAllowed(s) ? roundOf(s, bytes, [from, to]) : undefined;
+    const destination = f.let(s.translate(to, bytes, "write", round?.reach));
+    if (round !== undefined) {
+      const { count, length } = round;
       const plain = i32.eqz(i32.or(bounced(s, source), bounced(s, destination)));
       f.if(i32.and(plain, forwards(s)), () => {
-        const count = roundLength(s, bytes, [from, to]);
-        const length = f.let(i32.shl(i32.wrap_i64(count), i32.const(Math.log2(bytes))));
         // Moving up into what is still to be read repeats a pattern: element by element.
         f.if(i32.ge_u(i32.sub(destination, source), length), () => {
           f.memoryCopy(destination, source, length);
@@ -125,8 +137,10 @@ const stos: Description = {
     stopAtZero(s);
     const to = f.let(s.linear(Segment.Es, index(s, Register.Rdi), bytes, true));
     const value = f.let(s.registerPart(Register.Rax, width));
-    const destination = f.let(s.translate(to, bytes, "write"));
-    if (bulkAllowed(s)) {
+    const round = bulkAllowed(s) ? roundOf(s, bytes, [to]) : undefined;
+    const destination = f.let(s.translate(to, bytes, "write", round?.reach));
+    if (round !== undefined) {
+      const { count, length } = round;
       const byte = toI32(s.registerPart(Register.Rax, 8));
       const pattern =
         width === 64
@@ -135,8 +149,6 @@ const stos: Description = {
       const uniform = eq(value, pattern);
       const plain = i32.and(i32.eqz(bounced(s, destination)), uniform);
       f.if(i32.and(plain, forwards(s)), () => {
-        const count = roundLength(s, bytes, [to]);
-        const length = f.let(i32.shl(i32.wrap_i64(count), i32.const(Math.log2(bytes))));
         f.memoryFill(destination, toI32(s.registerPart(Register.Rax, 8)), length);
         advance(s, Register.Rdi, f.let(i64.extend_i32_u(length)));
         repeatWhile(s, count);

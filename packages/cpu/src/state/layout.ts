@@ -32,7 +32,7 @@ export const State = {
   OperandAddress: 0x0c0,
   /** Base of CS as addresses are formed: 0 in 64-bit mode. */
   CodeBase: 0x0c8,
-  /** ANDed with rip after a jump: all ones in 64-bit mode, 32 or 16 ones elsewhere. */
+  /** ANDed with rip after a jump: all ones in 64-bit mode, 32 ones elsewhere, in 16-bit code too. */
   RipMask: 0x0d0,
   /** ANDed with rsp to form a stack address outside 64-bit mode. */
   StackMask: 0x0d8,
@@ -57,6 +57,8 @@ export const State = {
   Bounce: 0x2c0,
   /** The source of a vector instruction, read by its description, for its helper: 16 bytes. */
   VectorSource: 0x300,
+  /** Bytes that a string instruction's round will write, for the host's slow path; 32 bits. */
+  Reach: 0x310,
   /** xmm0 … xmm15, 16 bytes each. */
   Xmm: 0x400,
   Mxcsr: 0x500,

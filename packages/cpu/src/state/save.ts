@@ -45,8 +45,12 @@ const FX = { opcode: 6, instruction: 8, data: 16, mxcsr: 24, mxcsrMask: 28, xmm:
 const MXCSR_MASK = 0xffff;
 const XMM_BYTES = 256;
 
-/** The architectural state of a processor that is not running. */
+/**
+ * The architectural state of a processor that is not running. It forgets its translations, as a restored one has
+ * none: from here on both set the same accessed and dirty bits.
+ */
 export function saveVcpu(cpu: Core): VcpuState {
+  cpu.linear.tlb.flush(false);
   const segments = SEGMENT_NAMES.map((name, i) => [name, saveSegment(cpu, SEGMENTS[i] as number)]);
   const { pointers } = cpu.linear.paging;
   const half = (i: number): bigint => BigInt((pointers[i] ?? 0) >>> 0);

@@ -123,6 +123,11 @@ function writeCr3(cpu: Core, value: bigint): void {
   const long = isLongActive(cpu);
   const kept = pcid ? value & ~(1n << 63n) : value;
   if (long && kept & ~PHYSICAL_MASK) raise(Vector.GeneralProtection, 0);
+  loadCr3(cpu, kept);
+}
+
+/** Makes other page tables the current ones. */
+export function loadCr3(cpu: Core, kept: bigint): void {
   if (paeActive(cpu.u32(State.Cr0), cpu.u32(State.Cr4), cpu.u32(State.Efer))) {
     loadPointers(cpu, kept);
   }

@@ -146,8 +146,16 @@ export function setRealSegment(cpu: Core, segment: number, selector: number): vo
   setSegment(cpu, segment, selector, base, limit === 0 ? 0xffff : limit, 0x93 | kept);
 }
 
-/** MOV and POP to a data segment register, and SS (Intel SDM vol. 3, 5.6 and 5.7). */
-export function loadSegment(cpu: Core, segment: number, selector: number): void {
+/**
+ * MOV and POP to a data segment register, and SS (Intel SDM vol. 3, 5.6 and 5.7).
+ * @param vector of the fault for a segment that will not do: #GP, or #TS where a task switch loads it.
+ */
+export function loadSegment(
+  cpu: Core,
+  segment: number,
+  selector: number,
+  vector: number = Vector.GeneralProtection,
+): void {
   if (isReal(cpu)) {
     setRealSegment(cpu, segment, selector);
     if (segment === Segment.Ss) cpu.sync();
@@ -158,26 +166,26 @@ export function loadSegment(cpu: Core, segment: number, selector: number): void 
   const error = selector & 0xfffc;
   if (error === 0) {
     if (segment === Segment.Ss && !(cpu.linear.long && cpl < 3 && rpl === cpl)) {
-      raise(Vector.GeneralProtection, 0);
+      raise(vector, 0);
     }
     const attributes = segment === Segment.Ss ? cpl << 5 : 0;
     setSegment(cpu, segment, selector, 0n, 0, attributes);
     if (segment === Segment.Ss) cpu.sync();
     return;
   }
-  const descriptor = readDescriptor(cpu, selector);
+  const descriptor = readDescriptor(cpu, selector, vector);
   const { attributes, dpl, system } = descriptor;
   const code = (attributes & Attribute.Code) !== 0;
   const readWrite = (attributes & Attribute.ReadWrite) !== 0;
   if (segment === Segment.Ss) {
     if (system || code || !readWrite || rpl !== cpl || dpl !== cpl) {
-      raise(Vector.GeneralProtection, error);
+      raise(vector, error);
     }
     if (!descriptor.present) raise(Vector.StackFault, error);
   } else {
     const conforming = code && (attributes & Attribute.Direction) !== 0;
-    if (system || (code && !readWrite)) raise(Vector.GeneralProtection, error);
-    if (!conforming && dpl < Math.max(cpl, rpl)) raise(Vector.GeneralProtection, error);
+    if (system || (code && !readWrite)) raise(vector, error);
+    if (!conforming && dpl < Math.max(cpl, rpl)) raise(vector, error);
     if (!descriptor.present) raise(Vector.SegmentNotPresent, error);
   }
   const marked = markAccessed(cpu, descriptor);

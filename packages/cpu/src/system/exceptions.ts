@@ -14,6 +14,7 @@ import {
 } from "./descriptors.ts";
 import type { Descriptor } from "./descriptors.ts";
 import { StackCursor, innerStack, innerStack64, withPrivilege } from "./stack.ts";
+import { checkTaskStart, readTss, switchTask, taskPushBytes } from "./task-switch.ts";
 
 /** Where an event comes from: its gate's privilege is checked for software interrupts only. */
 export type EventSource =
@@ -203,8 +204,10 @@ function clearFlags(cpu: Core, mask: number): void {
 /** Protected mode with 16- or 32-bit gates, from virtual-8086 mode too (Intel SDM vol. 3, 6.12 and 20.3). */
 function deliverProtected(cpu: Core, vector: number, errorCode: number, source: EventSource): void {
   const gate = readGate(cpu, vector, source);
-  // Hardware task switching is not offered: a task gate is refused like a malformed one.
-  if (gate.type === 5) raise(Vector.GeneralProtection, vector * 8 + 2);
+  if (gate.type === 5) {
+    deliverToTask(cpu, gate, vector, errorCode, source);
+    return;
+  }
   const { code, level } = gateCode(cpu, gate);
   const virtual = (cpu.u32(State.SystemFlags) & Flag.Vm) !== 0;
   if (virtual && level !== 0) raise(Vector.GeneralProtection, gate.selector & 0xfffc);
@@ -250,6 +253,24 @@ function deliverProtected(cpu: Core, vector: number, errorCode: number, source: 
   cpu.registers[Register.Rsp] = 0n;
   stack.commit();
   enterGate(cpu, gate);
+}
+
+/** Through a task gate: the handler is a task of its own, nested in the interrupted one (Intel SDM vol. 3, 6.12.2). */
+function deliverToTask(
+  cpu: Core,
+  gate: Gate,
+  vector: number,
+  errorCode: number,
+  source: EventSource,
+): void {
+  const tss = readTss(cpu, gate.selector, "call");
+  switchTask(cpu, tss, "call", savedFlags(cpu, vector, source), cpu.rip);
+  if (errorCode >= 0 && ERROR_CODE_VECTORS.has(vector)) {
+    const stack = StackCursor.current(cpu);
+    stack.push(taskPushBytes(cpu), BigInt(errorCode));
+    stack.commit();
+  }
+  checkTaskStart(cpu);
 }
 
 /** The stack segment that the TSS names for an inner level; #TS if it will not do. */

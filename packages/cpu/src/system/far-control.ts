@@ -27,6 +27,7 @@ import {
   returnStack,
 } from "./interrupt-return.ts";
 import { StackCursor, innerStack, innerStack64, withPrivilege } from "./stack.ts";
+import { enterTask } from "./task-instructions.ts";
 
 interface FarPointer {
   readonly selector: number;
@@ -75,7 +76,6 @@ function readCallGate(cpu: Core, gate: Descriptor): CallGate {
   const error = gate.selector & 0xfffc;
   const long = isLongActive(cpu);
   const wanted = long ? [12] : [4, 12];
-  // TSS descriptors and task gates would switch tasks, which is not offered.
   if (!wanted.includes(gate.type)) raise(Vector.GeneralProtection, error);
   if (gate.dpl < Math.max(cpu.cpl, gate.selector & 3)) raise(Vector.GeneralProtection, error);
   if (!gate.present) raise(Vector.SegmentNotPresent, error);
@@ -112,6 +112,8 @@ function jumpFar(cpu: Core, op: MicroOp): number {
     loadCode(cpu, descriptor, cpu.cpl);
     return finish(cpu, offset);
   }
+  const switched = enterTask(cpu, op, descriptor, "jump");
+  if (switched !== undefined) return switched;
   const gate = readCallGate(cpu, descriptor);
   const conforming = (gate.code.attributes & Attribute.Direction) !== 0;
   if (!conforming && gate.code.dpl !== cpu.cpl) {
@@ -147,6 +149,8 @@ function callFar(cpu: Core, op: MicroOp): number {
     stack.commit();
     return finish(cpu, offset);
   }
+  const switched = enterTask(cpu, op, descriptor, "call");
+  if (switched !== undefined) return switched;
   const gate = readCallGate(cpu, descriptor);
   const conforming = (gate.code.attributes & Attribute.Direction) !== 0;
   if (conforming || gate.code.dpl === cpu.cpl) {

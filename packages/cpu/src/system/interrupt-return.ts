@@ -17,6 +17,7 @@ import {
 } from "./descriptors.ts";
 import type { Descriptor } from "./descriptors.ts";
 import { StackCursor } from "./stack.ts";
+import { returnToTask } from "./task-instructions.ts";
 
 /** The flags that IRET and POPF may change at a privilege level. */
 export function changeableFlags(cpu: Core, cpl: number, bits: 16 | 32 | 64): number {
@@ -150,8 +151,9 @@ function interruptReturn(cpu: Core, op: MicroOp): number {
   }
   const long = isLongActive(cpu);
   const nested = (cpu.u32(State.SystemFlags) & Flag.Nt) !== 0;
-  // In IA-32e mode a nested task is an error; elsewhere it would be a task switch, which is not offered.
-  if (nested) raise(Vector.GeneralProtection, 0);
+  // In IA-32e mode a nested task is an error; elsewhere IRET goes back to the task before.
+  if (nested && long) raise(Vector.GeneralProtection, 0);
+  if (nested) return returnToTask(cpu, op);
   const stack = StackCursor.current(cpu);
   const ip = stack.pop(bytes);
   const cs = Number(stack.pop(bytes) & 0xffffn);

@@ -2,9 +2,9 @@ import type { Core } from "../core.ts";
 import { Vector, raise } from "../execute/guest-fault.ts";
 import type { Helpers } from "../execute/helper.ts";
 import type { MicroOp } from "../execute/micro-op.ts";
-import { Flag, State } from "../state/layout.ts";
+import { Flag, Segment, State } from "../state/layout.ts";
 import { HelperStatus } from "../state/status.ts";
-import { isReal, isVirtual8086 } from "./descriptors.ts";
+import { isReal, isVirtual8086, selectorOf } from "./descriptors.ts";
 import { deliver } from "./exceptions.ts";
 import type { EventSource } from "./exceptions.ts";
 import { changeableFlags, replaceFlags } from "./interrupt-return.ts";
@@ -21,13 +21,15 @@ function software(vector: (op: MicroOp) => number, source: EventSource = "softwa
     cpu.rip = cpu.nextRip(op);
     cpu.returnOnFault = here;
     cpu.entered = true;
+    const task = selectorOf(cpu, Segment.Tr);
     const alive = deliver(cpu, number, -1, source);
     cpu.returnOnFault = undefined;
     if (!alive) {
       cpu.shutdown = true;
       return HelperStatus.Exit;
     }
-    return HelperStatus.Jump;
+    // A gate only clears IF and TF; another task has flags of its own.
+    return selectorOf(cpu, Segment.Tr) === task ? HelperStatus.Jump : HelperStatus.Exit;
   };
 }
 

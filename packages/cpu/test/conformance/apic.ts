@@ -49,6 +49,12 @@ const secondGets =
       : `the second processor: ${ending.end} ${String(ending.vector)}`;
   };
 
+/** mov dword [xAPIC page + offset], value. */
+const page = (offset: number, value: number): string =>
+  `c705${le(0xfee00000 + offset, 4)}${le(value, 4)}`;
+const SOFTWARE_ENABLE = page(0xf0, 0x1ff);
+const selfIpi = (vector: number): string => page(0x300, 0x44000 | vector);
+
 export const apicCases: readonly Case[] = [
   {
     name: "one-shot timer → HLT first, its interrupt when the time is over, and no other",
@@ -319,5 +325,49 @@ export const apicCases: readonly Case[] = [
     world: flat,
     code: "c7058000e0fe50000000 a18000e0fe f4",
     expect: { registers: { 0: 0x50n }, check: ({ state }) => state.cr8 === 5 },
+  },
+  {
+    name: "xAPIC page: self-IPI under IF → taken behind the write",
+    world: flat,
+    prepare: (w) => void (w.state.rflags = 0x202),
+    code: `${SOFTWARE_ENABLE} ${selfIpi(0x31)} 90 90 f4`,
+    expect: { vector: 0x31, at: 20 },
+  },
+  {
+    name: "xAPIC page: self-IPI, then STI → taken behind the next instruction",
+    world: flat,
+    code: `${SOFTWARE_ENABLE} ${selfIpi(0x31)} fb 90 90 f4`,
+    expect: { vector: 0x31, at: 22 },
+  },
+  {
+    name: "xAPIC page: task priority lowered → the interrupt that waited, behind the write",
+    world: flat,
+    prepare: (w) => void (w.state.rflags = 0x202),
+    code: `${SOFTWARE_ENABLE} ${page(0x80, 0x40)} ${selfIpi(0x31)} 90 ${page(0x80, 0x20)} 90 f4`,
+    expect: { vector: 0x31, at: 41 },
+  },
+  {
+    name: "xAPIC page: end of interrupt → the one of the same priority, behind the write",
+    world: flat,
+    prepare(w) {
+      w.gate(0x34, { offset: At.code + 0x800 });
+      w.code(`${selfIpi(0x31)} fb 90 ${page(0xb0, 0)} 90 f4`, At.code + 0x800);
+      w.state.rflags = 0x202;
+    },
+    code: `${SOFTWARE_ENABLE} ${selfIpi(0x34)} f4`,
+    expect: { vector: 0x31, at: 0x816 },
+  },
+  {
+    name: "xAPIC page: task priority lowered by a string instruction → taken between its rounds",
+    world: flat,
+    prepare(w) {
+      w.state.rflags = 0x202;
+      w.u32(At.data, 0x20);
+      w.state.registers[6] = BigInt(At.data);
+      w.state.registers[7] = 0xfee00080n;
+      w.state.registers[1] = 2n;
+    },
+    code: `${SOFTWARE_ENABLE} ${page(0x80, 0x40)} ${selfIpi(0x31)} f3a5 f4`,
+    expect: { vector: 0x31, at: 30, registers: { 1: 1n } },
   },
 ];
