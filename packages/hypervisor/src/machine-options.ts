@@ -39,7 +39,12 @@ export interface MachineEvents {
 }
 
 /** What of a machine is not in its snapshot. */
-export interface MachineSurroundings extends MachineKernel {
+export interface MachineSurroundings extends Omit<MachineKernel, "kernel"> {
+  /**
+   * The kernel; or what reads it, and all that goes with it, when it is needed: for the boot and each reset. Then the
+   * machine does not keep it in memory, and a restored one does not read it.
+   */
+  readonly kernel: Uint8Array | (() => Promise<MachineKernel>);
   readonly engine?: Engine;
   /**
    * Takes the bytes that the guest writes to its first serial port. `false` has the guest wait for
@@ -52,6 +57,8 @@ export interface MachineSurroundings extends MachineKernel {
   readonly debugExit?: boolean;
   /** What a reset by the guest does: start anew (the default), or end the machine. */
   readonly onGuestReset?: "restart" | "end";
+  /** How many host processors it may keep busy on average, such as 0.5; default as many as it can. */
+  readonly cpuShare?: number;
   readonly events?: MachineEvents;
 }
 

@@ -9,6 +9,7 @@ import { checkShape } from "./machine-options.ts";
 import type { MachineOptions, MachineShape, MachineSurroundings } from "./machine-options.ts";
 import { shapeOf } from "./machine-snapshot.ts";
 import type { MachineSnapshot } from "./machine-snapshot.ts";
+import { DutyCycle } from "./duty-cycle.ts";
 import { RunLoop } from "./run-loop.ts";
 import type { ExitCounts } from "./run-loop.ts";
 import { SerialLine } from "./serial-line.ts";
@@ -44,6 +45,7 @@ export class Machine implements AsyncDisposable {
   readonly #board: Board;
   readonly #loop: RunLoop;
   readonly #wakeUp = new WakeUp();
+  readonly #duty: DutyCycle | undefined;
   /** Resolves when the machine has ended; never rejects. */
   readonly ended: Promise<MachineEnd>;
   #tellEnd: (end: MachineEnd) => void = () => undefined;
@@ -66,7 +68,8 @@ export class Machine implements AsyncDisposable {
     this.shape = shape;
     this.ended = new Promise((resolve) => (this.#tellEnd = resolve));
     this.#surroundings = surroundings;
-    const { engine = emulatorEngine, onSerial, events, debugExit } = surroundings;
+    const { engine = emulatorEngine, onSerial, events, debugExit, cpuShare } = surroundings;
+    if (cpuShare !== undefined) this.#duty = new DutyCycle(cpuShare);
     const host = {
       serialOutput: (bytes: Uint8Array) => {
         this.#firstSerialSeconds ??= (performance.now() - (this.#startedMs ?? 0)) / 1000;
@@ -96,9 +99,7 @@ export class Machine implements AsyncDisposable {
    */
   static async create(options: MachineOptions): Promise<Machine> {
     const machine = new Machine(checkShape(options), options);
-    return machine.#furnish(() => {
-      machine.#plan = machine.#board.load(options);
-    });
+    return machine.#furnish(() => machine.#load());
   }
 
   /**
@@ -246,8 +247,15 @@ export class Machine implements AsyncDisposable {
       board.release();
       this.serial.pump();
       while (this.#end === undefined && !this.#pauseRequested) {
-        if (this.#resetRequested) this.#restart();
+        if (this.#resetRequested) await this.#restart();
+        const restMs = this.#duty?.restMs() ?? 0;
+        if (restMs > 0) {
+          await this.#wakeUp.sleep(restMs);
+          continue;
+        }
+        const began = performance.now();
         const idle = this.#loop.block(() => this.#end !== undefined || this.#resetRequested);
+        this.#duty?.ran(performance.now() - began);
         if (idle === "shutdown") this.#finish({ reason: "triple-fault" });
         else if (idle === 0) await turnOfTheEventLoop();
         else await this.#idle(idle);
@@ -269,12 +277,18 @@ export class Machine implements AsyncDisposable {
     if (time.seeded && !woken && ns !== Infinity) time.skip(ns);
   }
 
-  #restart(): void {
+  async #restart(): Promise<void> {
     this.#resetRequested = false;
     this.#resets++;
     this.#board.reset();
-    this.#plan = this.#board.load(this.#surroundings);
+    await this.#load();
     this.#surroundings.events?.onReset?.();
+  }
+
+  async #load(): Promise<void> {
+    const { kernel, ...rest } = this.#surroundings;
+    const files = typeof kernel === "function" ? await kernel() : { kernel, ...rest };
+    this.#plan = this.#board.load(files);
   }
 
   #finish(end: MachineEnd): void {

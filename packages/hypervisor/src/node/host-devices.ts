@@ -23,6 +23,7 @@ import {
 import { hypervisorError } from "../errors.ts";
 import type { DeviceFactory } from "../machine-options.ts";
 import type { DiskArgument, NetworkArgument, SwitchArgument } from "./device-arguments.ts";
+import { ratedNetwork } from "./rated-network.ts";
 
 const MAC = "52:54:00:12:34:56";
 
@@ -59,8 +60,14 @@ async function openDisk(argument: DiskArgument): Promise<BlockBackend> {
   }
 }
 
-/** A virtio network card on a user-mode network, or on a switch of several machines. */
-export function network(argument: NetworkArgument | SwitchArgument): DeviceFactory {
+/**
+ * A virtio network card on a user-mode network, or on a switch of several machines.
+ * @param bytesPerSecond what it may send, and receive, in a second; default as much as it can.
+ */
+export function network(
+  argument: NetworkArgument | SwitchArgument,
+  bytesPerSecond?: number,
+): DeviceFactory {
   return async (host) => {
     const { clock, entropy } = host;
     let mac = argument.mac ?? MAC;
@@ -83,7 +90,9 @@ export function network(argument: NetworkArgument | SwitchArgument): DeviceFacto
       end = () => user.close();
     }
     try {
-      const device = new NetDevice({ network, mac });
+      const link =
+        bytesPerSecond === undefined ? network : ratedNetwork(network, bytesPerSecond, clock);
+      const device = new NetDevice({ network: link, mac });
       const close = async (): Promise<void> => {
         await NetDevice.prototype.close.call(device);
         end();

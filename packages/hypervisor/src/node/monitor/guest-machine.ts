@@ -1,20 +1,21 @@
-import { isAbsolute, join } from "node:path";
-import { HostMemory } from "@queztl/memory/node";
-import { BalloonDevice, BlockDevice, OverlayDisk, RawDisk, RngDevice } from "@queztl/virtio";
-import type { BlockBackend, RateLimit } from "@queztl/virtio";
-import { NodeFile } from "@queztl/virtio/node";
+import { BalloonDevice, BlockDevice, NetDevice, RngDevice } from "@queztl/virtio";
+import type { OverlayDisk, RateLimit } from "@queztl/virtio";
 import { ConsoleChannel } from "../../agent/channel.ts";
 import { Machine } from "../../machine.ts";
 import type { DeviceFactory, MachineEvents, MachineSurroundings } from "../../machine-options.ts";
-import { network } from "../host-devices.ts";
+import { balloon, network } from "../host-devices.ts";
 import { readKernelFiles } from "../host-files.ts";
 import { restoreMachine } from "../snapshot-folder.ts";
 import type { VmConfig } from "../vm/vm-config.ts";
+import { DiskQuota } from "./quota-file.ts";
+import { openVmDisk } from "./vm-disks.ts";
 
 /** What a monitor does with what comes out of its machine. */
 export interface GuestMachineHost {
   readonly onSerial: (bytes: Uint8Array) => boolean;
   readonly onDiskError: (error: unknown) => void;
+  /** The disks hold all that they may. */
+  readonly onDiskFull: () => void;
   readonly events: MachineEvents;
 }
 
@@ -24,6 +25,10 @@ export interface GuestMachine {
   readonly agent: ConsoleChannel;
   readonly balloon: BalloonDevice;
   readonly disks: readonly BlockDevice[];
+  /** What of the disks is in the VM's folder, by the disks' numbers. */
+  readonly overlays: ReadonlyMap<number, OverlayDisk>;
+  readonly quota: DiskQuota;
+  readonly network: NetDevice | undefined;
 }
 
 /** Makes the machine of a configuration: at its boot, or where a snapshot was. @param folder the VM's. */
@@ -36,22 +41,21 @@ export async function createGuestMachine(
   const { kernel } = config;
   const agent = new ConsoleChannel();
   const disks: BlockDevice[] = [];
-  const made: { balloon?: BalloonDevice } = {};
+  const overlays = new Map<number, OverlayDisk>();
+  const { limits } = config;
+  const quota = new DiskQuota(limits.diskBytes ?? Infinity, host.onDiskFull);
+  const made: { balloon?: BalloonDevice; network?: NetDevice } = {};
   const devices: DeviceFactory[] = [
     agent.device,
     ({ entropy }) => new RngDevice({ entropy }),
-    async ({ memory }) => {
-      const hostMemory = await HostMemory.open(memory);
-      made.balloon = new BalloonDevice({
-        discard(address, length) {
-          // The guest may name what is no RAM.
-          if (memory.offsetOf(address, length) >= 0) hostMemory.discard(address, length);
-        },
-      });
-      return made.balloon;
+    async (parts) => {
+      const device = await balloon(parts);
+      if (device instanceof BalloonDevice) made.balloon = device;
+      return device;
     },
     ...config.disks.map((_, index): DeviceFactory => async ({ clock }) => {
-      const backend = await openDisk(config, folder, index);
+      const { backend, overlay } = await openVmDisk(config, folder, index, quota);
+      if (overlay) overlays.set(index, overlay);
       const device = new BlockDevice({
         backend,
         clock,
@@ -62,20 +66,40 @@ export async function createGuestMachine(
       disks.push(device);
       return device;
     }),
-    ...(config.network ? [network(config.network)] : []),
+    ...(config.network ? [networkOf(config, (device) => (made.network = device))] : []),
   ];
-  const files = await readKernelFiles(
-    kernel.path,
-    kernel.initramfs === undefined ? [] : [kernel.initramfs],
-    kernel.commandLine,
-  );
+  const initrds = kernel.initramfs === undefined ? [] : [kernel.initramfs];
   const { onSerial, events } = host;
-  const surroundings: MachineSurroundings = { ...files, devices, onSerial, events };
+  const surroundings: MachineSurroundings = {
+    kernel: () => readKernelFiles(kernel.path, initrds, kernel.commandLine),
+    devices,
+    onSerial,
+    events,
+    ...(limits.cpuShare !== undefined && { cpuShare: limits.cpuShare }),
+  };
   const machine =
     snapshot === undefined
       ? await Machine.create({ ...surroundings, ...sizeOf(config) })
       : await restoreMachine(snapshot, surroundings);
-  return { machine, agent, balloon: made.balloon as BalloonDevice, disks };
+  return {
+    machine,
+    agent,
+    balloon: made.balloon as BalloonDevice,
+    disks,
+    overlays,
+    quota,
+    network: made.network,
+  };
+}
+
+function networkOf(config: VmConfig, made: (device: NetDevice) => void): DeviceFactory {
+  const argument = config.network as NonNullable<VmConfig["network"]>;
+  const factory = network(argument, config.limits.networkBytesPerSecond);
+  return async (host) => {
+    const device = await factory(host);
+    if (device instanceof NetDevice) made(device);
+    return device;
+  };
 }
 
 function sizeOf({ machine: { memoryMib, cpus, seed } }: VmConfig) {
@@ -88,38 +112,4 @@ function diskLimits({ limits }: VmConfig): { bytes?: RateLimit; requests?: RateL
     ...(diskBytesPerSecond !== undefined && { bytes: { perSecond: diskBytesPerSecond } }),
     ...(diskRequestsPerSecond !== undefined && { requests: { perSecond: diskRequestsPerSecond } }),
   };
-}
-
-/** The files of a disk's overlay, in the VM's folder and in its snapshots. */
-export function overlayFiles(folder: string, index: number): { data: string; map: string } {
-  return {
-    data: join(folder, `disk-${index}.overlay`),
-    map: join(folder, `disk-${index}.map`),
-  };
-}
-
-async function openDisk(config: VmConfig, folder: string, index: number): Promise<BlockBackend> {
-  const { path, mode } = config.disks[index] as VmConfig["disks"][number];
-  const place = isAbsolute(path) ? path : join(folder, path);
-  const readOnly = mode !== "direct";
-  const opened: NodeFile[] = [];
-  const openFile = async (...args: Parameters<typeof NodeFile.open>): Promise<NodeFile> => {
-    const file = await NodeFile.open(...args);
-    opened.push(file);
-    return file;
-  };
-  try {
-    const base = await RawDisk.open(await openFile(place, { readOnly }), { readOnly });
-    if (mode !== "overlay") return base;
-    const { data, map } = overlayFiles(folder, index);
-    const mapBytes = Math.ceil(base.capacity / 4096 / 8);
-    return await OverlayDisk.open({
-      base,
-      file: await openFile(data, { create: { size: base.capacity } }),
-      map: await openFile(map, { create: { size: mapBytes } }),
-    });
-  } catch (error) {
-    for (const file of opened) await file.close();
-    throw error;
-  }
 }

@@ -1,9 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, rename, rm } from "node:fs/promises";
+import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { isQueztlError } from "@queztl/errors";
 import { hypervisorError } from "../../errors.ts";
 import type { MachineEnd } from "../../machine-end.ts";
 import { saveMachine } from "../snapshot-folder.ts";
+import type { SaveMachineOptions } from "../snapshot-folder.ts";
 import type { VmConfig, VmEnd, VmState } from "../vm/vm-config.ts";
 import type { VmFolder } from "../vm/vm-folder.ts";
 import { replaceFile } from "../vm/vm-folder.ts";
@@ -15,9 +17,14 @@ import { ControlServer } from "./control-server.ts";
 import type { ControlHandlers } from "./control-server.ts";
 import { createGuestMachine } from "./guest-machine.ts";
 import type { GuestMachine } from "./guest-machine.ts";
+import { Deadlines } from "./deadlines.ts";
+import { privateBytes } from "./private-bytes.ts";
+import { recoverVmDisks, replaceVmDisks, saveVmDisk } from "./vm-disks.ts";
 
 /** The most that a console's log takes on the disk. */
 const CONSOLE_LOG_BYTES = 4 * 1024 * 1024;
+/** What a guest whose time is up is given to shut down. */
+const LIMIT_GRACE_MS = 10_000;
 
 type UntimedEvent = VmEvent extends infer Event
   ? Event extends VmEvent
@@ -34,7 +41,9 @@ export class Monitor {
   readonly #log: CappedLog;
   readonly #console: ConsoleHub;
   readonly #agent: AgentHub;
+  readonly #openedMs = performance.now();
   #server: ControlServer | undefined;
+  #deadlines: Deadlines | undefined;
   #guest: GuestMachine | undefined;
   #state: VmState = "starting";
   #end: VmEnd | undefined;
@@ -71,10 +80,25 @@ export class Monitor {
 
   /** Makes the machine and starts it. Never rejects: what goes wrong is the VM's end. */
   async start(): Promise<void> {
-    const { origin } = this.#config;
+    const { limits, createdAt } = this.#config;
+    // Later the disks are not those of the snapshot any more.
+    const origin = this.#run === 1 ? this.#config.origin : undefined;
     try {
+      await recoverVmDisks(this.#folder.path);
       await this.#change(() => this.#replaceMachine(origin?.snapshot));
       if (origin?.newIdentity) await this.#renew();
+      this.#deadlines = new Deadlines({
+        limits,
+        createdMs: Date.parse(createdAt),
+        usage: () => ({
+          busy: this.#console.viewers > 0 || this.#agent.running > 0,
+          lastMs: Math.max(this.#openedMs, this.#console.lastUseMs, this.#agent.lastUseMs),
+        }),
+        over: (reason) => {
+          this.#tell({ type: "limit", limit: reason, message: "its time is up" });
+          void this.stop(LIMIT_GRACE_MS, { reason });
+        },
+      });
     } catch (error) {
       await this.#finish({ reason: "failure", message: messageOf(error) });
     }
@@ -109,16 +133,21 @@ export class Monitor {
   /** Has another machine run in place of the one there is, if there is one. */
   async #replaceMachine(snapshot: string | undefined): Promise<void> {
     const former = this.#guest;
+    const place = this.#folder.path;
+    if (snapshot !== undefined) await this.#checkSnapshot(snapshot);
     this.#guest = undefined;
     await former?.machine.stop();
+    if (snapshot !== undefined) await replaceVmDisks(this.#config, place, snapshot);
     const guest = await createGuestMachine(
       this.#config,
-      this.#folder.path,
+      place,
       {
         onSerial: (bytes) => {
           this.#console.output(bytes);
           return this.#log.write(bytes);
         },
+        onDiskFull: () =>
+          this.#tell({ type: "limit", limit: "diskBytes", message: "the disks are full" }),
         onDiskError: (error) =>
           this.#tell({ type: "device-fault", device: "block", message: messageOf(error) }),
         events: {
@@ -161,9 +190,9 @@ export class Monitor {
         return {};
       },
       stop: ({ graceMs }) => this.stop(graceMs, { reason: "stopped" }),
-      snapshot: ({ folder }) =>
+      snapshot: ({ folder, ...options }) =>
         this.#change(async () => {
-          await this.#snapshot(folder);
+          await this.#snapshot(folder, options);
           this.#tell({ type: "snapshot", folder });
           return {};
         }),
@@ -191,14 +220,34 @@ export class Monitor {
     };
   }
 
-  async #snapshot(folder: string): Promise<void> {
+  async #checkSnapshot(folder: string): Promise<void> {
+    this.#checkDisks();
+    try {
+      await stat(join(folder, "machine.json"));
+    } catch (cause) {
+      const reason = "there is none, or it is not whole";
+      throw hypervisorError("QZ_HYPERVISOR_SNAPSHOT_FILE", { path: folder, reason }, { cause });
+    }
+  }
+
+  /** A disk that is written to directly does not go back with its machine. */
+  #checkDisks(): void {
+    if (this.#config.disks.every(({ mode }) => mode !== "direct")) return;
+    const what = "a snapshot of a VM with a disk in the mode direct";
+    throw hypervisorError("QZ_HYPERVISOR_UNSUPPORTED", { what, instead: "use the mode overlay" });
+  }
+
+  async #snapshot(folder: string, options: SaveMachineOptions): Promise<void> {
     const machine = this.#machine("snapshot");
+    this.#checkDisks();
     const running = machine.state === "running";
     const partial = `${folder}.${process.pid}.partial`;
     await machine.pause();
     try {
       await mkdir(partial, { recursive: true, mode: 0o700 });
-      await saveMachine(machine, partial);
+      await saveMachine(machine, partial, options);
+      for (const [index, overlay] of this.#guest?.overlays ?? [])
+        await saveVmDisk(overlay, this.#folder.path, partial, index);
       await rename(partial, folder);
     } catch (error) {
       await rm(partial, { recursive: true, force: true });
@@ -231,8 +280,8 @@ export class Monitor {
     };
   }
 
-  #stats(): VmStats {
-    const { machine, balloon, disks = [] } = this.#guest ?? {};
+  async #stats(): Promise<VmStats> {
+    const { machine, balloon, network, quota, disks = [] } = this.#guest ?? {};
     const { user, system } = process.cpuUsage();
     const sum = (count: (disk: (typeof disks)[number]) => number): number =>
       disks.reduce((total, disk) => total + count(disk), 0);
@@ -240,19 +289,27 @@ export class Monitor {
       wallSeconds: process.uptime(),
       cpuSeconds: (user + system) / 1e6,
       residentBytes: process.memoryUsage.rss(),
+      privateBytes: await privateBytes(),
       guestSeconds: machine?.statistics.guestSeconds ?? 0,
       instructions: machine?.statistics.instructions ?? 0,
       memoryMib: this.#config.machine.memoryMib,
       cpus: this.#config.machine.cpus,
       balloonBytes: balloon?.actualBytes ?? 0,
       resets: machine?.statistics.resets ?? 0,
-      diskBytes: 0,
+      diskBytes: quota?.used ?? 0,
       disk: {
         readBytes: sum(({ counters }) => counters.readBytes),
         writtenBytes: sum(({ counters }) => counters.writtenBytes),
         errors: sum(({ counters }) => counters.errors),
         throttled: sum(({ counters }) => counters.throttled),
       },
+      ...(network && {
+        network: {
+          receivedBytes: network.counters.receivedBytes,
+          sentBytes: network.counters.transmittedBytes,
+          droppedFrames: network.counters.droppedFrames,
+        },
+      }),
       consoleBytes: this.#console.written,
     };
   }
@@ -267,6 +324,7 @@ export class Monitor {
     if (this.#end) return;
     this.#end = { ...end, at: new Date().toISOString() };
     const crashed = end.reason === "failure" || end.reason === "triple-fault";
+    this.#deadlines?.stop();
     this.#agent.close();
     await this.#guest?.machine.stop();
     await this.#log.close();

@@ -28,10 +28,7 @@ export async function configure(options: VmOptions): Promise<VmConfig> {
     labels: { ...labels },
     machine: { memoryMib, cpus, ...(seed !== undefined && { seed }) },
     ...(network && {
-      network: {
-        mac: randomMac(),
-        forwards: (network.forwards ?? []).map((forward) => ({ ...forward })),
-      },
+      network: { mac: randomMac(), ...(network.switch ? network : { forwards: [], ...network }) },
     }),
     limits: vmLimitsSchema.parse(options.limits ?? {}),
   };

@@ -66,7 +66,15 @@ export const operations = {
   /** Presses the power button; after `graceMs` pulls the plug. Replies when the machine has ended. */
   stop: { params: z.strictObject({ graceMs: milliseconds }), result: vmEndSchema },
   /** Saves into a folder that is not there yet; the machine goes on where it did. */
-  snapshot: { params: z.strictObject({ folder: z.string() }), result: nothing },
+  snapshot: {
+    params: z.strictObject({
+      folder: z.string(),
+      /** As `SaveMachineOptions`. */
+      share: z.boolean().default(false),
+      durable: z.boolean().default(true),
+    }),
+    result: nothing,
+  },
   /** Puts the machine back to a snapshot of it. */
   restore: { params: z.strictObject({ folder: z.string() }), result: nothing },
   balloon: { params: z.strictObject({ bytes: z.number().min(0) }), result: nothing },

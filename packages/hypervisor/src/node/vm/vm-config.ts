@@ -27,6 +27,12 @@ export const vmLimitsSchema = z.strictObject({
 /** What a VM may use of its host; what is left out is not limited. */
 export type VmLimits = z.infer<typeof vmLimitsSchema>;
 
+const forwardSchema = z.strictObject({
+  protocol: z.enum(["tcp", "udp"]).exactOptional(),
+  hostPort: port,
+  guestPort: port,
+});
+
 const diskSchema = z.strictObject({
   /** The raw file that the guest sees where it wrote nothing; it is never written to unless `direct`. */
   path: z.string(),
@@ -54,10 +60,21 @@ export const vmConfigSchema = z.strictObject({
   }),
   disks: z.array(diskSchema).max(8),
   network: z
-    .strictObject({
-      mac: z.string(),
-      forwards: z.array(z.strictObject({ hostPort: port, guestPort: port })).max(256),
-    })
+    .union([
+      z.strictObject({
+        mac: z.string(),
+        forwards: z.array(forwardSchema).max(256),
+        allow: z.array(z.string()).max(256).exactOptional(),
+        deny: z.array(z.string()).max(256).exactOptional(),
+      }),
+      z.strictObject({
+        mac: z.string(),
+        switch: z.union([
+          z.strictObject({ listen: z.string() }),
+          z.strictObject({ connect: z.string() }),
+        ]),
+      }),
+    ])
     .optional(),
   /** A folder of `saveMachine` to go on from instead of a boot, and whether the guest becomes another one. */
   origin: z.strictObject({ snapshot: z.string(), newIdentity: z.boolean() }).optional(),

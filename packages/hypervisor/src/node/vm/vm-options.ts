@@ -1,4 +1,5 @@
 import type { OpenImageOptions } from "@queztl/images/node";
+import type { NetworkArgument, SwitchArgument } from "../device-arguments.ts";
 import type { VmLimits } from "./vm-config.ts";
 
 /** A disk of a VM, beside that of its image. */
@@ -11,6 +12,11 @@ export interface VmDisk {
    */
   readonly mode?: "overlay" | "direct" | "read-only";
 }
+
+/** A network of its own, with what it may reach and who may reach it; or a switch of several VMs. */
+export type VmNetwork =
+  | (Partial<Pick<NetworkArgument, "forwards" | "allow" | "deny">> & { readonly switch?: never })
+  | Pick<SwitchArgument, "switch">;
 
 /** What a VM is made of. */
 export interface VmOptions {
@@ -35,9 +41,7 @@ export interface VmOptions {
   readonly append?: string;
   readonly disks?: readonly VmDisk[];
   /** A network card; default none. */
-  readonly network?: {
-    readonly forwards?: readonly { readonly hostPort: number; readonly guestPort: number }[];
-  };
+  readonly network?: VmNetwork;
   readonly limits?: VmLimits;
   /** QUEZTL_HOME; default that of the environment. */
   readonly home?: string;
