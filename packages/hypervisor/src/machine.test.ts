@@ -97,6 +97,25 @@ test("the reset button → the kernel as it was loaded, whatever the guest made 
   expect(printed()).toBe("aa");
 });
 
+test("a kernel that is read when it is needed → at the boot and at each reset", async () => {
+  const { options, printed } = flat(print("a"), HALT);
+  let reads = 0;
+  const kernel = () => {
+    reads++;
+    return Promise.resolve({ kernel: options.kernel as Uint8Array, flat: FLAT });
+  };
+  const { onSerial } = options;
+  await using machine = await Machine.create({
+    kernel,
+    memoryMib: 2,
+    ...(onSerial && { onSerial }),
+  });
+  machine.start();
+  machine.reset();
+  await expect.poll(printed).toBe("aa");
+  expect(reads).toBe(2);
+});
+
 test("pause → the guest stands still; start → it goes on; stop → it ends", async () => {
   const { options } = flat(COUNT);
   const machine = await Machine.create(options);

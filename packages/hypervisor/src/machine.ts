@@ -6,7 +6,12 @@ import { emulatorEngine } from "./emulator-engine.ts";
 import { hypervisorError } from "./errors.ts";
 import type { MachineEnd, MachineState } from "./machine-end.ts";
 import { checkShape } from "./machine-options.ts";
-import type { MachineOptions, MachineShape, MachineSurroundings } from "./machine-options.ts";
+import type {
+  MachineKernel,
+  MachineOptions,
+  MachineShape,
+  MachineSurroundings,
+} from "./machine-options.ts";
 import { shapeOf } from "./machine-snapshot.ts";
 import type { MachineSnapshot } from "./machine-snapshot.ts";
 import { DutyCycle } from "./duty-cycle.ts";
@@ -247,7 +252,12 @@ export class Machine implements AsyncDisposable {
       board.release();
       this.serial.pump();
       while (this.#end === undefined && !this.#pauseRequested) {
-        if (this.#resetRequested) await this.#restart();
+        const reading = this.#resetRequested ? this.#restart() : undefined;
+        if (reading) {
+          await reading;
+          // Meanwhile it may have been paused or stopped.
+          continue;
+        }
         const restMs = this.#duty?.restMs() ?? 0;
         if (restMs > 0) {
           await this.#wakeUp.sleep(restMs);
@@ -277,18 +287,20 @@ export class Machine implements AsyncDisposable {
     if (time.seeded && !woken && ns !== Infinity) time.skip(ns);
   }
 
-  async #restart(): Promise<void> {
+  /** @returns what to wait for where the kernel has to be read. */
+  #restart(): Promise<void> | void {
     this.#resetRequested = false;
     this.#resets++;
     this.#board.reset();
-    await this.#load();
+    const reading = this.#load();
     this.#surroundings.events?.onReset?.();
+    return reading;
   }
 
-  async #load(): Promise<void> {
+  #load(): Promise<void> | void {
     const { kernel, ...rest } = this.#surroundings;
-    const files = typeof kernel === "function" ? await kernel() : { kernel, ...rest };
-    this.#plan = this.#board.load(files);
+    const load = (files: MachineKernel): void => void (this.#plan = this.#board.load(files));
+    return typeof kernel === "function" ? kernel().then(load) : load({ kernel, ...rest });
   }
 
   #finish(end: MachineEnd): void {

@@ -139,7 +139,7 @@ export class AgentGuest {
   #request(clientId: number, payload: Uint8Array): void {
     if (this.#requests.has(clientId)) throw new Error("an id that is in use");
     const connection = this.#connection;
-    if (!connection?.isReady) return this.#lose();
+    if (!connection?.isReady) return this.lose();
     const outstanding = new Map<number, number>();
     const session = this.#session;
     // A client that is gone is heard no more; what the guest still sends for it is thrown away.
@@ -167,7 +167,7 @@ export class AgentGuest {
           this.#send(FrameType.Reply, clientId, 0, bytes);
         },
         onError: () => {
-          if (mine()) this.#lose();
+          if (mine()) this.lose();
         },
       });
       this.#requests.set(clientId, { id, outstanding });
@@ -209,7 +209,8 @@ export class AgentGuest {
   }
 
   /** The session with the guest is over: the client is told as by an agent that was just started. */
-  #lose(): void {
+  lose(): void {
+    if (!this.#open) return;
     this.#requests.clear();
     this.#open = false;
     this.#session++;

@@ -110,6 +110,7 @@ export class AgentHub {
     const connection = this.#connection;
     this.#connection = undefined;
     if (connection) void connection.close(new Error(reason));
+    for (const guest of this.#guests) guest.lose();
     this.#setState("waiting");
   }
 

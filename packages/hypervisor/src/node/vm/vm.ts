@@ -1,5 +1,4 @@
 import { rm } from "node:fs/promises";
-import type { Socket } from "node:net";
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isQueztlError } from "@queztl/errors";
@@ -22,20 +21,14 @@ import { launchMonitor } from "./launch.ts";
 import type { Operation, ParamsOf, ResultOf, VmEvent, VmStats, VmStatus } from "./protocol.ts";
 import type { VmEnd } from "./vm-config.ts";
 import { VmFolder, vmIds } from "./vm-folder.ts";
+import { VmConsole } from "./vm-console.ts";
+import type { ConsoleOptions } from "./vm-console.ts";
 import type { VmOptions } from "./vm-options.ts";
 
 /** Where VMs are, and how a call is given up. */
 export interface VmHome {
   /** QUEZTL_HOME; default that of the environment. */
   readonly home?: string;
-}
-
-/** How the console is shown. */
-export interface ConsoleOptions {
-  /** Bytes from before that come first; default and most 256 KiB. */
-  readonly scrollBackBytes?: number;
-  /** Whether what is written is typed; default true. */
-  readonly input?: boolean;
 }
 
 /** How long a guest may take to shut down before its plug is pulled. */
@@ -242,13 +235,11 @@ export class Vm implements AsyncDisposable {
     return await this.#agentClient(options.signal);
   }
 
-  /**
-   * The guest's console as a socket: the last bytes, then what comes; what is written is typed. Several may be open, here and
-   * in other processes; one that is not read misses what does not fit the scroll-back. It is paused until it is read.
-   */
-  async console(options: ConsoleOptions = {}): Promise<Socket> {
+  /** The guest's console: the last bytes, then what comes. Several may be open, here and in other processes. */
+  async console(options: ConsoleOptions = {}): Promise<VmConsole> {
     const { scrollBackBytes = 256 * 1024, input = true } = options;
-    return await ControlClient.stream(this.#folder, "console", { scrollBackBytes, input });
+    const params = { scrollBackBytes, input };
+    return new VmConsole(await ControlClient.stream(this.#folder, "console", params));
   }
 
   /** Tells programs at the console the size of the terminal it is shown in. */
@@ -305,6 +296,7 @@ export class Vm implements AsyncDisposable {
 
   /** Puts the machine back to where a snapshot was taken; what happened since is lost. */
   async restore(name: string): Promise<void> {
+    await this.#closeAgent();
     await this.#call("restore", { folder: resolve(this.#folder.snapshot(name)) });
   }
 
@@ -320,9 +312,8 @@ export class Vm implements AsyncDisposable {
 
   /** Lets go of the VM, which goes on; commands that this handle started end. */
   async close(): Promise<void> {
-    const agent = this.#agent;
+    await this.#closeAgent();
     this.#forget();
-    await (await agent?.catch(() => undefined))?.close();
   }
 
   /** Destroys the VM if this handle made it; else as `close`. */
@@ -334,6 +325,12 @@ export class Vm implements AsyncDisposable {
     } catch (error) {
       if (!isQueztlError(error, "QZ_HYPERVISOR_VM_UNKNOWN")) throw error;
     }
+  }
+
+  async #closeAgent(): Promise<void> {
+    const agent = this.#agent;
+    this.#agent = undefined;
+    await (await agent?.catch(() => undefined))?.close();
   }
 
   #forget(): void {
