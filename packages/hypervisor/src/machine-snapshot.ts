@@ -18,7 +18,8 @@ export interface MachineSnapshot {
   readonly board: BoardState;
 }
 
-const VERSION = 1;
+/** The version of snapshots that are made here; those of others are refused. */
+export const MACHINE_SNAPSHOT_VERSION = 1;
 
 /** The shape of the machine that a snapshot is of, checked. @throws QZ_HYPERVISOR_SNAPSHOT */
 export function shapeOf(snapshot: MachineSnapshot): MachineShape {
@@ -26,8 +27,10 @@ export function shapeOf(snapshot: MachineSnapshot): MachineShape {
   const given: unknown = snapshot;
   if (!isRecord(given) || !isRecord(given["shape"]) || !isRecord(given["board"]))
     throw fail("it is no snapshot of a machine");
-  if (given["version"] !== VERSION)
-    throw fail(`its version is ${String(given["version"])}, this is version ${VERSION}`);
+  if (given["version"] !== MACHINE_SNAPSHOT_VERSION)
+    throw fail(
+      `its version is ${String(given["version"])}, this is version ${MACHINE_SNAPSHOT_VERSION}`,
+    );
   const { time } = snapshot.board;
   const times = isRecord(time) && [time.guestNs, time.idleNs, time.epochMs, time.savedAtMs];
   if (!times || !times.every((n) => Number.isFinite(n) && n >= 0))

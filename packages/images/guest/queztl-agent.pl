@@ -9,7 +9,7 @@ use strict;
 use warnings;
 no warnings 'exec';
 
-my $VERSION = '1.0.0';
+my $VERSION = '1.1.0';
 my $PROTOCOL = 1;
 my $PORT_NAME = 'org.queztl.agent.0';
 
@@ -38,7 +38,7 @@ my ($O_RDWR, $O_CREAT, $O_EXCL, $O_NOCTTY, $O_NONBLOCK, $O_NOFOLLOW) = (2, 0100,
 my ($O_WRONLY, $O_DIRECTORY, $O_CLOEXEC) = (1, 0200000, 02000000);
 my ($EPERM, $ENOENT, $EINTR, $EIO, $EAGAIN, $EEXIST, $EINVAL) = (1, 2, 4, 5, 11, 17, 22);
 my ($TIOCSCTTY, $TIOCSWINSZ, $TIOCGPTN, $TIOCSPTLCK) = (0x540E, 0x5414, 0x80045430, 0x40045431);
-my ($RNDADDENTROPY, $RNDRESEEDCRNG) = (0x40085203, 0x5207);
+my ($RNDADDENTROPY, $RNDRESEEDCRNG, $SIOCSIFHWADDR) = (0x40085203, 0x5207, 0x8924);
 my ($SIGKILL, $SIGCHLD) = (9, 17);
 
 sub sys { my $name = shift; return syscall($SYS{$name}, @_) }
@@ -812,11 +812,13 @@ sub announce {
 # Gives a machine made from a snapshot its own identity, in one request.
 sub configure {
     my ($job, $fields) = @_;
-    my ($hostname, $machine, $clock) = map { field($fields, $_) } qw(hostname machine-id clock);
+    my ($hostname, $machine, $clock, $mac) = map { field($fields, $_) } qw(hostname machine-id clock mac);
     refuse('a host name is 1 to 63 letters, digits and hyphens', $EINVAL)
         if defined $hostname && $hostname !~ /\A[A-Za-z0-9][A-Za-z0-9-]{0,62}\z/;
     refuse('a machine id is 32 hexadecimal digits', $EINVAL) if defined $machine && $machine !~ /\A[0-9a-f]{32}\z/;
     refuse('a clock is nanoseconds since 1970', $EINVAL) if defined $clock && $clock !~ /\A[0-9]{1,19}\z/;
+    refuse('a station address is 6 hexadecimal bytes with colons between them', $EINVAL)
+        if defined $mac && $mac !~ /\A[0-9a-f]{2}(:[0-9a-f]{2}){5}\z/;
     refuse('this agent does not own its machine', $EPERM) unless $is_guest;
     if (defined(my $entropy = field($fields, 'entropy'))) {
         open my $random, '+<', '/dev/urandom' or refuse_os('/dev/urandom');
@@ -834,7 +836,20 @@ sub configure {
         spew('/etc/hostname', "$hostname\n");
     }
     if (defined $machine) { spew('/etc/machine-id', "$machine\n") or refuse_os('/etc/machine-id') }
+    set_mac($mac) if defined $mac;
     reply($job);
+}
+
+# Of the first network card; where there is none it is nothing.
+sub set_mac {
+    my ($mac) = @_;
+    opendir my $class, '/sys/class/net' or return;
+    my ($card) = sort grep { -e "/sys/class/net/$_/device" } readdir $class;
+    return unless defined $card;
+    socket my $socket, 2, 2, 0 or refuse_os('no socket');
+    # struct ifreq with the hardware address of an Ethernet card.
+    my $request = pack 'a16 S a14 x8', $card, 1, pack 'H2' x 6, split /:/, $mac;
+    ioctl $socket, $SIOCSIFHWADDR, $request or refuse_os('cannot set the station address');
 }
 
 sub stats {

@@ -27,6 +27,8 @@ export interface GuestIdentity {
   readonly hostname?: string;
   /** 32 hexadecimal digits. */
   readonly machineId?: string;
+  /** The station's address of its network card, "52:54:00:12:34:56"; without a card it is nothing. */
+  readonly mac?: string;
   /** The time of day; `"now"` is the host's. */
   readonly clock?: Date | "now";
   /** Random bytes for the guest's generator, which is reseeded with them; at most 512. */
@@ -126,7 +128,7 @@ export class AgentClient implements AsyncDisposable {
 
   /** Sets what makes this machine another one than that of the snapshot it came from. @throws QZ_HYPERVISOR_AGENT_REFUSED */
   async configure(identity: GuestIdentity, options: RequestOptions = {}): Promise<void> {
-    const { hostname, machineId, clock, entropy } = identity;
+    const { hostname, machineId, mac, clock, entropy } = identity;
     const fields: Field[] = [];
     if (entropy !== undefined) fields.push(["entropy", entropy]);
     if (clock !== undefined) {
@@ -135,6 +137,7 @@ export class AgentClient implements AsyncDisposable {
     }
     if (hostname !== undefined) fields.push(["hostname", hostname]);
     if (machineId !== undefined) fields.push(["machine-id", machineId]);
+    if (mac !== undefined) fields.push(["mac", mac]);
     await this.#connection.ask("configure", fields, options);
   }
 

@@ -9,6 +9,7 @@ export type {
 export { SNAPSHOT_FILES, restoreMachine, saveMachine, shareFile } from "./snapshot-folder.ts";
 export type { SaveMachineOptions } from "./snapshot-folder.ts";
 export type { TemplateRecord } from "./template/template-record.ts";
+export { TEMPLATE_SIZES } from "./template/vm-template.ts";
 export { TemplateStore } from "./template/template-store.ts";
 export type {
   BuildTemplateOptions,
@@ -26,6 +27,7 @@ export type { VmHome } from "./vm/vm.ts";
 export { VmConsole } from "./vm/vm-console.ts";
 export type { ConsoleOptions } from "./vm/vm-console.ts";
 export type { VmSummary } from "./vm/inspect.ts";
+export type { ForkOptions } from "./vm/origin.ts";
 export type { VmDisk, VmNetwork, VmOptions } from "./vm/vm-options.ts";
 export type { VmEnd, VmLimits, VmState } from "./vm/vm-config.ts";
 export type { VmEvent, VmStats, VmStatus } from "./vm/protocol.ts";

@@ -42,11 +42,14 @@ export class AgentHub {
     return running;
   }
 
-  /** The agent behind a channel is the guest's from here on, as after a restore; what ran before is over. */
-  use(channel: ByteChannel): void {
+  /**
+   * The agent behind a channel is the guest's from here on, as after a restore; what ran before is over.
+   * @param first what is done with it before anybody else gets it, once.
+   */
+  use(channel: ByteChannel, first?: (agent: AgentClient) => Promise<void>): void {
     this.#leave("the machine was put back to a snapshot");
     this.#stop = new AbortController();
-    void this.#keepCalling(channel, this.#stop.signal);
+    void this.#keepCalling(channel, this.#stop.signal, first);
   }
 
   /** A client of the monitor's own; waits for the agent. Do not close it. */
@@ -83,20 +86,26 @@ export class AgentHub {
     for (const resolve of this.#waiting.splice(0)) resolve(undefined);
   }
 
-  async #keepCalling(channel: ByteChannel, signal: AbortSignal): Promise<void> {
+  async #keepCalling(
+    channel: ByteChannel,
+    signal: AbortSignal,
+    first: ((agent: AgentClient) => Promise<void>) | undefined,
+  ): Promise<void> {
+    let toDo = first;
     while (!signal.aborted) {
+      let connection: Connection | undefined;
       try {
-        const connection = await Connection.open(keptOpen(channel), {
-          timeoutMs: NEVER_MS,
-          signal,
-        });
+        connection = await Connection.open(keptOpen(channel), { timeoutMs: NEVER_MS, signal });
+        await toDo?.(AgentClient.over(connection));
+        toDo = undefined;
         if (signal.aborted) return;
         this.#connection = connection;
         this.#setState("ready");
         for (const resolve of this.#waiting.splice(0)) resolve(connection);
         await connection.closed;
-      } catch {
+      } catch (error) {
         // It broke the protocol, or nobody waits any more.
+        await connection?.close(error as Error);
       }
       if (signal.aborted) return;
       this.#connection = undefined;

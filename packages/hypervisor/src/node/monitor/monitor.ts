@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isQueztlError } from "@queztl/errors";
+import type { AgentClient } from "../../agent/client.ts";
 import { hypervisorError } from "../../errors.ts";
 import type { MachineEnd } from "../../machine-end.ts";
 import { saveMachine } from "../snapshot-folder.ts";
@@ -85,8 +86,7 @@ export class Monitor {
     const origin = this.#run === 1 ? this.#config.origin : undefined;
     try {
       await recoverVmDisks(this.#folder.path);
-      await this.#change(() => this.#replaceMachine(origin?.snapshot));
-      if (origin?.newIdentity) await this.#renew();
+      await this.#change(() => this.#begin(origin));
       this.#deadlines = new Deadlines({
         limits,
         createdMs: Date.parse(createdAt),
@@ -119,19 +119,32 @@ export class Monitor {
     return await this.ended;
   }
 
+  /** Goes on from what the VM is made of, or boots. */
+  async #begin(origin: VmConfig["origin"]): Promise<void> {
+    const newIdentity = origin?.newIdentity === true;
+    try {
+      await this.#replaceMachine(origin?.snapshot, newIdentity);
+    } catch (error) {
+      if (origin?.orBoot !== true || this.#end) throw error;
+      process.stderr.write(`queztl-monitor: it boots instead: ${messageOf(error)}\n`);
+      await this.#replaceMachine(undefined, newIdentity);
+    }
+  }
+
   /** Gives the guest what it must not share with the machine it came from. */
-  async #renew(): Promise<void> {
-    const agent = await this.#agent.client();
-    await agent?.configure({
-      hostname: this.#config.id,
+  readonly #renew = async (agent: AgentClient): Promise<void> => {
+    const { id, network } = this.#config;
+    await agent.configure({
+      hostname: id,
       machineId: randomBytes(16).toString("hex"),
       clock: "now",
       entropy: randomBytes(64),
+      ...(network && { mac: network.mac }),
     });
-  }
+  };
 
   /** Has another machine run in place of the one there is, if there is one. */
-  async #replaceMachine(snapshot: string | undefined): Promise<void> {
+  async #replaceMachine(snapshot: string | undefined, newIdentity = false): Promise<void> {
     const former = this.#guest;
     const place = this.#folder.path;
     if (snapshot !== undefined) await this.#checkSnapshot(snapshot);
@@ -163,7 +176,7 @@ export class Monitor {
       if (this.#guest === guest) await this.#finish(this.#reason ?? endOf(end));
     };
     void guest.machine.ended.then(ended);
-    this.#agent.use(guest.agent);
+    this.#agent.use(guest.agent, newIdentity ? this.#renew : undefined);
     guest.machine.start();
     this.#setState("running");
   }

@@ -7,7 +7,8 @@ import { z } from "zod";
 const RECORD = "template.json";
 
 const fileSchema = z.strictObject({
-  name: z.string().regex(/^[a-z0-9][a-z0-9.-]{0,62}$/),
+  /** Its path in the template's folder. */
+  name: z.string().regex(/^([a-z0-9][a-z0-9.-]{0,62}\/)?[a-z0-9][a-z0-9.-]{0,62}$/),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   /** Together they stand for the checksum as long as nobody writes to the file. Strings: they are large. */
   size: z.string(),

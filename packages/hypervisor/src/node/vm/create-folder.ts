@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { openImage, queztlHome } from "@queztl/images/node";
+import type { Image } from "@queztl/images/node";
 import { hypervisorError } from "../../errors.ts";
 import { checkShape } from "../../machine-options.ts";
 import { vmConfigSchema, vmLimitsSchema } from "./vm-config.ts";
@@ -12,8 +13,14 @@ import type { VmOptions } from "./vm-options.ts";
 /** Beside what an image needs: the console, and no self-tests of ciphers, which take an emulator seconds. */
 const COMMAND_LINE = "console=ttyS0 cryptomgr.notests=1";
 
+/** What a VM is to be: its configuration, and the image it is made of if it is. */
+export interface Configured {
+  readonly config: VmConfig;
+  readonly image: Image | undefined;
+}
+
 /** The configuration of a VM, from what was asked for. @throws QZ_HYPERVISOR_OPTIONS, QZ_IMAGES_… */
-export async function configure(options: VmOptions): Promise<VmConfig> {
+export async function configure(options: VmOptions): Promise<Configured> {
   const { home = queztlHome(), signal, labels = {}, network } = options;
   const id = checkId(options.id ?? `vm-${randomBytes(5).toString("hex")}`);
   const { memoryMib, cpus, seed } = checkShape(options);
@@ -35,7 +42,7 @@ export async function configure(options: VmOptions): Promise<VmConfig> {
   const append = options.append === undefined ? [] : [options.append];
   if (options.kernel) {
     const { path, initramfs, commandLine = COMMAND_LINE } = options.kernel;
-    return vmConfigSchema.parse({
+    const config = vmConfigSchema.parse({
       ...base,
       kernel: {
         path: resolve(path),
@@ -44,11 +51,17 @@ export async function configure(options: VmOptions): Promise<VmConfig> {
       },
       disks,
     });
+    return { config, image: undefined };
   }
   const name = options.image ?? "base";
-  const image = await openImage(name, { ...options.images, home, ...(signal && { signal }) });
+  const image = await openImage(name, {
+    ...options.images,
+    home,
+    ...(signal && { signal }),
+    ...(options.onProgress && { onProgress: options.onProgress }),
+  });
   const { kernel, initramfs, disk } = image;
-  return vmConfigSchema.parse({
+  const config = vmConfigSchema.parse({
     ...base,
     image: name,
     kernel: {
@@ -58,6 +71,7 @@ export async function configure(options: VmOptions): Promise<VmConfig> {
     },
     disks: [...(disk ? [{ path: disk.path, mode: "overlay" }] : []), ...disks],
   });
+  return { config, image };
 }
 
 /**
@@ -90,7 +104,7 @@ export const NEW = ".new-";
 export const GONE = ".gone-";
 
 /** A station's address that nobody was given. */
-function randomMac(): string {
+export function randomMac(): string {
   const bytes = randomBytes(6);
   bytes[0] = ((bytes[0] as number) & 0xfc) | 2;
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");

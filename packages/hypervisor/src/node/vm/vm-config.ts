@@ -76,8 +76,17 @@ export const vmConfigSchema = z.strictObject({
       }),
     ])
     .optional(),
-  /** A folder of `saveMachine` to go on from instead of a boot, and whether the guest becomes another one. */
-  origin: z.strictObject({ snapshot: z.string(), newIdentity: z.boolean() }).optional(),
+  /** What its first run goes on from instead of a boot. */
+  origin: z
+    .strictObject({
+      /** A folder of `saveMachine` with the layers of the disks, in the VM's folder. */
+      snapshot: z.string(),
+      /** Whether the guest becomes another one. */
+      newIdentity: z.boolean(),
+      /** Whether it may boot where that cannot be gone on from: a template holds nothing but a boot. */
+      orBoot: z.boolean(),
+    })
+    .optional(),
   limits: vmLimitsSchema,
 });
 

@@ -1,5 +1,6 @@
-import type { OpenImageOptions } from "@queztl/images/node";
+import type { ImageProgress, OpenImageOptions } from "@queztl/images/node";
 import type { NetworkArgument, SwitchArgument } from "../device-arguments.ts";
+import type { TemplateProgress } from "../template/template-store.ts";
 import type { VmLimits } from "./vm-config.ts";
 
 /** A disk of a VM, beside that of its image. */
@@ -43,10 +44,17 @@ export interface VmOptions {
   /** A network card; default none. */
   readonly network?: VmNetwork;
   readonly limits?: VmLimits;
+  /**
+   * Whether it is made of a template: the first VM of an image and size is booted and kept, later ones go on from there.
+   * Default true, for images in the usual sizes (`TEMPLATE_SIZES`), without further disks and without a seed.
+   */
+  readonly template?: boolean;
+  /** Called with each step of building an image or a template, where that has to be done. */
+  readonly onProgress?: (progress: ImageProgress | TemplateProgress) => void;
   /** QUEZTL_HOME; default that of the environment. */
   readonly home?: string;
   /** How its image is built, where it has to be. */
-  readonly images?: Omit<OpenImageOptions, "home" | "signal">;
+  readonly images?: Omit<OpenImageOptions, "home" | "signal" | "onProgress">;
   /** Gives the creation up; what was made is removed. */
   readonly signal?: AbortSignal;
 }

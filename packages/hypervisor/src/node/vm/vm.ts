@@ -1,5 +1,5 @@
 import { rm } from "node:fs/promises";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isQueztlError } from "@queztl/errors";
 import { queztlHome } from "@queztl/images/node";
@@ -12,12 +12,15 @@ import { hypervisorError } from "../../errors.ts";
 import { copyFromGuest, copyIntoGuest } from "../agent-files.ts";
 import type { CopyOutResult } from "../agent-files.ts";
 import { socketChannel } from "../socket-channel.ts";
+import { vmTemplateRecipe } from "../template/vm-template.ts";
 import { ControlClient } from "./control-client.ts";
 import { configure, createFolder } from "./create-folder.ts";
 import { destroyVm, sweepVms } from "./destroy.ts";
 import { inspectVm, readConfig } from "./inspect.ts";
 import type { VmSummary } from "./inspect.ts";
 import { launchMonitor } from "./launch.ts";
+import { ORIGIN, createFromTemplate, forkConfig } from "./origin.ts";
+import type { ForkOptions } from "./origin.ts";
 import type { Operation, ParamsOf, ResultOf, VmEvent, VmStats, VmStatus } from "./protocol.ts";
 import type { VmEnd } from "./vm-config.ts";
 import { VmFolder, vmIds } from "./vm-folder.ts";
@@ -61,17 +64,45 @@ export class Vm implements AsyncDisposable {
   }
 
   /**
-   * Makes a VM and starts it; resolves when its monitor runs, with the guest still booting: `exec` and the like wait
-   * for it. With `await using` it is destroyed at the end of the block.
-   * @throws QZ_HYPERVISOR_OPTIONS, QZ_HYPERVISOR_VM_EXISTS, QZ_HYPERVISOR_VM_START, QZ_IMAGES_…
+   * Makes a VM and starts it; resolves when its monitor runs: `exec` and the like wait for the guest. The first VM of an
+   * image and size is booted to make a template, which takes a while; others go on from that, each with an identity
+   * and random numbers of its own. With `await using` it is destroyed at the end of the block.
+   * @throws QZ_HYPERVISOR_OPTIONS, QZ_HYPERVISOR_VM_EXISTS, QZ_HYPERVISOR_VM_START, QZ_HYPERVISOR_TEMPLATE, QZ_IMAGES_…
    */
   static async create(options: VmOptions = {}): Promise<Vm> {
     const { home = queztlHome(), signal } = options;
     await sweepVms(home);
-    const config = await configure(options);
+    const { config, image } = await configure(options);
     signal?.throwIfAborted();
-    const folder = await createFolder(home, config);
+    const recipe = options.template === false ? undefined : vmTemplateRecipe(config, image);
+    const folder = recipe
+      ? await createFromTemplate(home, config, recipe, options)
+      : await createFolder(home, config);
+    return await Vm.#launch(home, folder, signal);
+  }
+
+  /**
+   * Makes another VM that goes on from where this one is, with its memory and disks, and an identity and random numbers
+   * of its own. This one stands still for a moment. What is the same in both is held once. Commands that run in it end
+   * in the new one, except those with `persist`.
+   * @throws QZ_HYPERVISOR_UNSUPPORTED for a VM with a disk in the mode `direct`; as `create`
+   */
+  async fork(options: ForkOptions = {}): Promise<Vm> {
+    const config = forkConfig(await readConfig(this.#folder), options);
+    const folder = await createFolder(this.home, config, async (path) => {
+      const place = join(resolve(path), ORIGIN);
+      await this.#call("snapshot", { folder: place, share: true, durable: false });
+    });
+    return await Vm.#launch(this.home, folder, options.signal);
+  }
+
+  static async #launch(
+    home: string,
+    folder: VmFolder,
+    signal: AbortSignal | undefined,
+  ): Promise<Vm> {
     try {
+      signal?.throwIfAborted();
       await launchMonitor(folder);
       signal?.throwIfAborted();
       return new Vm(folder, home, true);
