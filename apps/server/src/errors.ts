@@ -37,7 +37,10 @@ export const serverErrors = defineErrors({
     message: "{key} comes from the {source} and cannot be changed here",
   },
   QZ_SERVER_CONFIG_INVALID: { status: "invalid", message: "the configuration is wrong: {problem}" },
-  QZ_SERVER_USAGE: { status: "invalid", message: "{problem}; `queztl-server --help` shows the flags" },
+  QZ_SERVER_USAGE: {
+    status: "invalid",
+    message: "{problem}; `queztl-server --help` shows the flags",
+  },
   QZ_SERVER_HOME_IN_USE: {
     status: "conflict",
     message: "another server (process {pid}) uses {home}; stop it or set another QUEZTL_HOME",

@@ -32,6 +32,7 @@ import { TaskRecords } from "./tasks/task-records.ts";
 import { TaskRunner } from "./tasks/task-runner.ts";
 import { createTaskService } from "./tasks/task-service.ts";
 import { Fleet } from "./vms/fleet.ts";
+import { createNoVms } from "./vms/no-vms.ts";
 import { UndoStack } from "./undo-stack.ts";
 import { Tickets } from "./vms/tickets.ts";
 import type { VmHost } from "./vms/vm-host.ts";
@@ -76,7 +77,9 @@ export interface RunningServer {
 
 /** The version of this package. */
 export const VERSION: string = (
-  JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string }
+  JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+    version: string;
+  }
 ).version;
 
 /**
@@ -143,7 +146,9 @@ async function assembled(
   const logs = new TaskLogs(home, settings);
   const taskRecords = new TaskRecords(records);
   onStep("opening the queue");
-  const queue = new TaskQueue(database, (error) => log.warn({ err: error }, "the queue has a problem"));
+  const queue = new TaskQueue(database, (error) =>
+    log.warn({ err: error }, "the queue has a problem"),
+  );
   await queue.start();
   undo.defer(() => queue.stop());
   const runner = new TaskRunner({
@@ -168,11 +173,21 @@ async function assembled(
     engines: vmHost.engines,
     diskMib,
     version: VERSION,
+    log,
     drain: (seconds) => runner.drain(seconds),
   });
   await nodes.registerLocal();
   const idle = new IdleVms(fleet, log);
-  const cycle = new OptimisationCycle({ records, brain, fleet, idle, files, events, settings, log });
+  const cycle = new OptimisationCycle({
+    records,
+    brain,
+    fleet,
+    idle,
+    files,
+    events,
+    settings,
+    log,
+  });
   const tickets = new Tickets();
 
   const services: Services = {
@@ -184,12 +199,29 @@ async function assembled(
       defaultImage: DEFAULT_IMAGE,
       defaultMemoryMib: () => settings.get("tasks.memoryMib"),
     }),
-    task: createTaskService({ home, records: taskRecords, queue, runner, logs, files, events, settings }),
+    task: createTaskService({
+      home,
+      records: taskRecords,
+      queue,
+      runner,
+      logs,
+      files,
+      events,
+      settings,
+    }),
     brain: createBrainService({ host: brain, files, events, cycle }),
     node: nodes.service,
     image: images.service,
     file: files.service,
-    stats: createStatsService({ home, version: VERSION, database, fleet, tasks: taskRecords, images, brain }),
+    stats: createStatsService({
+      home,
+      version: VERSION,
+      database,
+      fleet,
+      tasks: taskRecords,
+      images,
+      brain,
+    }),
     config: settings.service,
     events: events.service,
     token: tokens.service,
@@ -208,7 +240,11 @@ async function assembled(
 
   onStep("taking over what an earlier server left");
   await fleet.reconcile();
-  const corsOrigins = settings.get("cors.origins").split(",").map((each) => each.trim()).filter(Boolean);
+  const corsOrigins = settings
+    .get("cors.origins")
+    .split(",")
+    .map((each) => each.trim())
+    .filter(Boolean);
   const app = await createHttpServer({
     router,
     authenticate: tokens.authenticate,
@@ -243,7 +279,11 @@ async function assembled(
   });
   const firstToken = await tokens.makeFirst();
   const url = urlOf(app.server, host);
-  await events.record({ type: "server.started", message: `listening at ${url}`, details: { version: VERSION } });
+  await events.record({
+    type: "server.started",
+    message: `listening at ${url}`,
+    details: { version: VERSION },
+  });
   log.info({ url, database: database.kind, home }, "listening");
 
   let closing: Promise<Farewell> | undefined;
@@ -258,8 +298,13 @@ async function assembled(
     }),
     close() {
       closing ??= (async () => {
-        const farewell = { vms: (await fleet.running().catch(() => [])).length, tasks: runner.running };
-        await events.record({ type: "server.stopping", message: "stopping" }).catch(() => undefined);
+        const farewell = {
+          vms: (await fleet.running().catch(() => [])).length,
+          tasks: runner.running,
+        };
+        await events
+          .record({ type: "server.stopping", message: "stopping" })
+          .catch(() => undefined);
         await undo.run();
         log.info(farewell, "stopped; what runs goes on");
         return farewell;
@@ -286,10 +331,7 @@ function openDatabase(config: Config, onStep: (step: string) => void): Promise<D
 }
 
 async function vmHostOf({ vmHost }: ServerOptions, home: string): Promise<VmHost> {
-  if (vmHost === undefined) {
-    throw serverErrors("QZ_SERVER_VM_UNAVAILABLE", { problem: "no host was given" });
-  }
-  return vmHost(home);
+  return vmHost === undefined ? createNoVms("it has no hypervisor yet") : vmHost(home);
 }
 
 async function freeDisk(home: string): Promise<{ diskMib: number }> {

@@ -33,7 +33,10 @@ export class Tokens {
     if (row.expiresAt !== null && row.expiresAt.getTime() <= now) return undefined;
     if (now - (row.lastUsedAt?.getTime() ?? 0) > MINUTE_MS) {
       row.lastUsedAt = new Date(now);
-      await this.#records.update(tokens).set({ lastUsedAt: row.lastUsedAt }).where(eq(tokens.id, row.id));
+      await this.#records
+        .update(tokens)
+        .set({ lastUsedAt: row.lastUsedAt })
+        .where(eq(tokens.id, row.id));
     }
     return principalOf(row);
   };
@@ -65,7 +68,10 @@ export class Tokens {
       }
       if (row.revokedAt !== null) return tokenOf(row);
       row.revokedAt = new Date();
-      await this.#records.update(tokens).set({ revokedAt: row.revokedAt }).where(eq(tokens.id, token));
+      await this.#records
+        .update(tokens)
+        .set({ revokedAt: row.revokedAt })
+        .where(eq(tokens.id, token));
       this.#known.delete(row.hash);
       await this.#events.record({
         type: "token.revoked",

@@ -21,7 +21,12 @@ export class BrainHost {
   readonly store: BrainRecords;
   #brain: Brain;
 
-  private constructor(parts: { options: BrainOptions; records: Records; store: BrainRecords; brain: Brain }) {
+  private constructor(parts: {
+    options: BrainOptions;
+    records: Records;
+    store: BrainRecords;
+    brain: Brain;
+  }) {
     this.#options = parts.options;
     this.#records = parts.records;
     this.store = parts.store;
@@ -61,7 +66,9 @@ export class BrainHost {
   }
 
   /** Forgets runs and everything learned from them: what is left is learned anew. Returns how many were forgotten. */
-  async forget(forgotten: (experience: { id: string; family: string; at: number }) => boolean): Promise<number> {
+  async forget(
+    forgotten: (experience: { id: string; family: string; at: number }) => boolean,
+  ): Promise<number> {
     const exported = this.#brain.export();
     const gone = exported.experiences.filter(forgotten).map(({ id }) => id);
     if (gone.length === 0) return 0;
@@ -73,7 +80,9 @@ export class BrainHost {
     });
     await this.store.settled();
     for (let at = 0; at < gone.length; at += 1000) {
-      await this.#records.delete(experiences).where(inArray(experiences.id, gone.slice(at, at + 1000)));
+      await this.#records
+        .delete(experiences)
+        .where(inArray(experiences.id, gone.slice(at, at + 1000)));
     }
     this.#brain = fresh;
     await fresh.flush();

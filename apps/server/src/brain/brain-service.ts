@@ -69,8 +69,7 @@ export function createBrainService(parts: BrainServiceParts): ServiceOf<"brain">
       });
       return { experiences };
     },
-    export: async () =>
-      files.keep("brain.json", Buffer.from(JSON.stringify(host.brain.export()))),
+    export: async () => files.keep("brain.json", Buffer.from(JSON.stringify(host.brain.export()))),
     async import({ file, mode }, { principal, requestId }) {
       const { path } = await files.whole(file);
       const exported = parsed(await readFile(path, "utf8"));

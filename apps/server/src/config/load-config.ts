@@ -45,7 +45,10 @@ export function loadConfig(sources: ConfigSources = {}): Config {
     given.set(key, { value: checked(key, row, value, source), source });
   };
   const home = resolve(
-    flags.home ?? queztlHome(environment["QUEZTL_HOME"] === undefined ? {} : { QUEZTL_HOME: environment["QUEZTL_HOME"] }),
+    flags.home ??
+      queztlHome(
+        environment["QUEZTL_HOME"] === undefined ? {} : { QUEZTL_HOME: environment["QUEZTL_HOME"] },
+      ),
   );
   for (const [key, value] of Object.entries(fileSettings(sources.file, home))) {
     take(key, value, "file");

@@ -190,5 +190,7 @@ export const settingRows: ReadonlyMap<string, SettingRow> = new Map(Object.entri
 
 /** The environment variable of a setting: its own, or `QUEZTL_OPTIMIZE_EVERY_SECONDS` and the like. */
 export function environmentName(key: string, { environment }: SettingRow): string {
-  return environment ?? `QUEZTL_${key.replace(/([A-Z])/g, "_$1").replaceAll(".", "_")}`.toUpperCase();
+  return (
+    environment ?? `QUEZTL_${key.replace(/([A-Z])/g, "_$1").replaceAll(".", "_")}`.toUpperCase()
+  );
 }

@@ -31,7 +31,8 @@ export class Settings {
   static async load(config: Config, records: Records, events: EventLog): Promise<Settings> {
     const loaded = new Settings(config, records, events);
     for (const { key, value } of await records.select().from(settings)) {
-      if (settingRows.get(key)?.schema.safeParse(value).success === true) loaded.#stored.set(key, value);
+      if (settingRows.get(key)?.schema.safeParse(value).success === true)
+        loaded.#stored.set(key, value);
     }
     return loaded;
   }
@@ -78,7 +79,8 @@ export class Settings {
 
   #changeable(key: string): SettingRow {
     const row = settingRows.get(key);
-    if (row === undefined) throw serverErrors("QZ_SERVER_NOT_FOUND", { kind: "setting", wanted: key });
+    if (row === undefined)
+      throw serverErrors("QZ_SERVER_NOT_FOUND", { kind: "setting", wanted: key });
     const source = this.#config.sourceOf(key as SettingKey);
     if (source !== "default") throw serverErrors("QZ_SERVER_SETTING_FIXED", { key, source });
     if (row.outside) {
@@ -102,7 +104,8 @@ export class Settings {
 
   #shown(key: string): Setting {
     const row = settingRows.get(key);
-    if (row === undefined) throw serverErrors("QZ_SERVER_NOT_FOUND", { kind: "setting", wanted: key });
+    if (row === undefined)
+      throw serverErrors("QZ_SERVER_NOT_FOUND", { kind: "setting", wanted: key });
     const outside = this.#config.sourceOf(key as SettingKey);
     const stored = outside === "default" && this.#stored.has(key);
     const value = this.get(key as SettingKey);

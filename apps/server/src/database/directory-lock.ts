@@ -98,7 +98,8 @@ async function removeStale(path: string, stale: Owner): Promise<void> {
     return;
   }
   const moved = await ownerOf(aside);
-  if (moved !== undefined && moved.token !== stale.token) await link(aside, path).catch(() => undefined);
+  if (moved !== undefined && moved.token !== stale.token)
+    await link(aside, path).catch(() => undefined);
   await rm(aside, { force: true });
 }
 

@@ -33,6 +33,11 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     clearInterval(watch);
     await Promise.all([client.end({ timeout: 5 }), guard.end({ timeout: 1 })]);
   };
+  const stillOurs = async () => {
+    // Where it does not answer nobody else can have it either.
+    const ours = await locked(guard).catch(() => true);
+    if (!ours) lost.abort(serverErrors("QZ_SERVER_DATABASE_IN_USE"));
+  };
   let watch: NodeJS.Timeout | undefined;
   try {
     if (!(await locked(guard))) throw serverErrors("QZ_SERVER_DATABASE_IN_USE");
@@ -40,13 +45,7 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     await migrate(records, { migrationsFolder: MIGRATIONS });
     // After a restart of Postgres the connection, and with it the lock, is gone: take it again or give up.
     watch = setInterval(() => {
-      void locked(guard).then(
-        (ours) => {
-          if (!ours) lost.abort(serverErrors("QZ_SERVER_DATABASE_IN_USE"));
-        },
-        // It does not answer: nobody else can have it either.
-        () => undefined,
-      );
+      void stillOurs();
     }, watchMilliseconds);
     watch.unref();
     return {
@@ -65,7 +64,8 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     };
   } catch (cause) {
     await close();
-    if (cause instanceof Error && "code" in cause && String(cause.code).startsWith("QZ_")) throw cause;
+    if (cause instanceof Error && "code" in cause && String(cause.code).startsWith("QZ_"))
+      throw cause;
     throw unavailable(cause);
   }
 }

@@ -32,7 +32,11 @@ export class EventLog {
   readonly #recent: Row[] = [];
   readonly #waiting = new Set<() => void>();
   /** Events that wait for the next write, which takes all of them. */
-  #pending: { readonly values: typeof events.$inferInsert; readonly done: () => void; readonly failed: (cause: unknown) => void }[] = [];
+  #pending: {
+    readonly values: typeof events.$inferInsert;
+    readonly done: () => void;
+    readonly failed: (cause: unknown) => void;
+  }[] = [];
   #writing: Promise<void> | undefined;
 
   constructor(records: Records, onEvent: (event: Row) => void = () => undefined) {

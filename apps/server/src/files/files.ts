@@ -45,12 +45,18 @@ export class Files {
       return fileOf(row);
     },
     write: ({ file, offset, data }) =>
-      this.#alone(file, async () => fileOf(await this.#write(file, offset, Buffer.from(data, "base64")))),
+      this.#alone(file, async () =>
+        fileOf(await this.#write(file, offset, Buffer.from(data, "base64"))),
+      ),
     get: async ({ file }) => fileOf(await this.#row(file)),
     read: async ({ file, offset, length }) => {
       const { id, bytes, received } = await this.#row(file);
       const wanted = Math.max(0, Math.min(length, received - offset));
-      return { data: (await readPart(this.pathOf(id), offset, wanted)).toString("base64"), offset, bytes };
+      return {
+        data: (await readPart(this.pathOf(id), offset, wanted)).toString("base64"),
+        offset,
+        bytes,
+      };
     },
     remove: ({ file }, { principal, requestId }) =>
       this.#alone(file, async () => {
@@ -133,8 +139,7 @@ export class Files {
       await file.close();
     }
     row.received = received + data.byteLength;
-    const changes =
-      row.received === bytes ? await this.#finished(row) : { received: row.received };
+    const changes = row.received === bytes ? await this.#finished(row) : { received: row.received };
     await this.#records.update(files).set(changes).where(eq(files.id, id));
     return { ...row, ...changes };
   }

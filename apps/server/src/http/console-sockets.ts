@@ -46,7 +46,8 @@ export function serveConsoles(parts: ConsoleParts): () => void {
     const opening = openingOf(request, tickets);
     const { origin } = request.headers;
     // Browsers send where a page came from; no page but those that may call gets a console.
-    const allowed = origin === undefined || sameHost(origin, request) || parts.corsOrigins.includes(origin);
+    const allowed =
+      origin === undefined || sameHost(origin, request) || parts.corsOrigins.includes(origin);
     if (opening === undefined || !allowed) {
       socket.end("HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
       return;
@@ -80,7 +81,9 @@ function openingOf({ url = "", headers }: IncomingMessage, tickets: Tickets): Op
   const offered = (headers["sec-websocket-protocol"] ?? "").split(",").map((each) => each.trim());
   if (!offered.includes(CONSOLE_PROTOCOL)) return undefined;
   const ticket = offered.find((each) => each.startsWith(TICKET_PROTOCOL_PREFIX));
-  return ticket === undefined ? undefined : tickets.redeem(ticket.slice(TICKET_PROTOCOL_PREFIX.length));
+  return ticket === undefined
+    ? undefined
+    : tickets.redeem(ticket.slice(TICKET_PROTOCOL_PREFIX.length));
 }
 
 function sameHost(origin: string, { headers }: IncomingMessage): boolean {
@@ -89,7 +92,8 @@ function sameHost(origin: string, { headers }: IncomingMessage): boolean {
 
 async function serve(client: WebSocket, opening: Opening, fleet: Fleet): Promise<void> {
   const vm = fleet.find(opening.vm);
-  if (vm === undefined) throw serverErrors("QZ_SERVER_NOT_FOUND", { kind: "VM", wanted: opening.vm });
+  if (vm === undefined)
+    throw serverErrors("QZ_SERVER_NOT_FOUND", { kind: "VM", wanted: opening.vm });
   // Listened to from the start: a client may type before the guest answers.
   const frames = framesOf(client);
   if (opening.kind === "console") {
@@ -111,15 +115,16 @@ async function serve(client: WebSocket, opening: Opening, fleet: Fleet): Promise
   client.once("close", () => {
     if (!over) program.kill();
   });
-  const ended = Promise.all([
-    pump(client, "output", program.stdout),
-    pump(client, "error-output", program.stderr),
-    program.done,
-  ]).then(([, , { exitCode, signal }]) => {
+  const ended = (async () => {
+    const [, , { exitCode, signal }] = await Promise.all([
+      pump(client, "output", program.stdout),
+      pump(client, "error-output", program.stderr),
+      program.done,
+    ]);
     over = true;
     send(client, { type: "exit", exitCode: exitCode ?? (signal === null ? 255 : 128) });
     client.close(1000);
-  });
+  })();
   const typed = (async () => {
     for await (const frame of frames) {
       // A program need not read what is typed.

@@ -20,7 +20,14 @@ import {
 } from "@queztl/api";
 import { isQueztlError, type QueztlError } from "@queztl/errors";
 import { fastifyTRPCPlugin, type FastifyTRPCPluginOptions } from "@trpc/server/adapters/fastify";
-import Fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import Fastify, {
+  LogController,
+  type FastifyBaseLogger,
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from "fastify";
 import type { Logger } from "pino";
 import { serverErrors } from "../errors.ts";
 import type { Metrics } from "../observe/metrics.ts";
@@ -53,7 +60,7 @@ export async function createHttpServer(parts: HttpParts): Promise<FastifyInstanc
   const log: FastifyBaseLogger = parts.log;
   const app = Fastify({
     loggerInstance: log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: limits.bodyBytes,
     requestTimeout: 300_000,
     // A caller's own id makes its way into the logs only where it cannot forge them.
@@ -74,7 +81,9 @@ export async function createHttpServer(parts: HttpParts): Promise<FastifyInstanc
   });
   app.setNotFoundHandler((request, reply) =>
     answerFailure(
-      apiErrors("QZ_API_OPERATION_UNKNOWN", { operation: `${request.method} ${request.url.slice(0, 200)}` }),
+      apiErrors("QZ_API_OPERATION_UNKNOWN", {
+        operation: `${request.method} ${request.url.slice(0, 200)}`,
+      }),
       request,
       reply,
     ),
@@ -90,7 +99,10 @@ export async function createHttpServer(parts: HttpParts): Promise<FastifyInstanc
     if (reply.statusCode === 401) refusals.count(request.ip);
     const { method, url, ip } = request;
     // An address may hold what a caller searched for, but never a token: those travel in headers.
-    request.log.debug({ method, url, ip, status: reply.statusCode, ms: reply.elapsedTime }, "request");
+    request.log.debug(
+      { method, url, ip, status: reply.statusCode, ms: reply.elapsedTime },
+      "request",
+    );
   });
 
   await app.register(helmet, {
@@ -126,7 +138,8 @@ export async function createHttpServer(parts: HttpParts): Promise<FastifyInstanc
   const rest = createRestHandler({
     router,
     maxBodyBytes: limits.bodyBytes,
-    createContext: ({ headers }) => contextOf(headers.get("x-request-id") ?? randomUUID(), headers.get("authorization")),
+    createContext: ({ headers }) =>
+      contextOf(headers.get("x-request-id") ?? randomUUID(), headers.get("authorization")),
   });
   await app.register(async (scope) => {
     // The contract's own handler reads bodies: a stranger without a token cannot make the server read one.
@@ -178,7 +191,11 @@ function fetchRequest(request: FastifyRequest, reply: FastifyReply): Request {
 }
 
 /** A failure before any procedure, in our own codes. */
-function codedOf(error: FastifyError | QueztlError, request: FastifyRequest, limit: number): QueztlError {
+function codedOf(
+  error: FastifyError | QueztlError,
+  request: FastifyRequest,
+  limit: number,
+): QueztlError {
   if (isQueztlError(error)) return error;
   switch (error.statusCode) {
     case 400:
@@ -195,7 +212,11 @@ function codedOf(error: FastifyError | QueztlError, request: FastifyRequest, lim
 }
 
 /** Tells a failure as the transport's clients expect it. */
-function answerFailure(error: QueztlError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+function answerFailure(
+  error: QueztlError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
   const status = httpStatusOf(error);
   const queztl = toWireError(error);
   const { seconds } = error.details;

@@ -1,5 +1,11 @@
 import type { Image, ServiceOf } from "@queztl/api";
-import { BUILT_IN_IMAGES, importImage, listImages, openImage, removeImage } from "@queztl/images/node";
+import {
+  BUILT_IN_IMAGES,
+  importImage,
+  listImages,
+  openImage,
+  removeImage,
+} from "@queztl/images/node";
 import { and, count, eq, ne } from "drizzle-orm";
 import type { Logger } from "pino";
 import type { Records } from "../database/database.ts";
@@ -51,7 +57,11 @@ export class Images {
         });
       }
       return this.#begin(name, { actor: principal.tokenId, requestId }, async (signal) => {
-        await openImage(name, { home: this.#parts.home, signal, onProgress: this.#onProgress(name) });
+        await openImage(name, {
+          home: this.#parts.home,
+          signal,
+          onProgress: this.#onProgress(name),
+        });
       });
     },
     import: async ({ name, file, source }, { principal, requestId }) => {
@@ -113,7 +123,7 @@ export class Images {
     by: { actor: string; requestId: string },
     work: (signal: AbortSignal) => Promise<void>,
   ): Promise<Image> {
-    const { records, events, log } = this.#parts;
+    const { records, events } = this.#parts;
     if (!this.#progress.has(name)) {
       this.#progress.set(name, 0);
       const values = { name, state: "building" as const, problem: null, createdAt: new Date() };
@@ -121,35 +131,56 @@ export class Images {
         .insert(images)
         .values(values)
         .onConflictDoUpdate({ target: images.name, set: values });
-      await events.record({ type: "image.building", subject: name, message: `image ${name} is being made`, ...by });
-      const done = work(this.#stop.signal)
-        .then(
-          async () => {
-            await records.delete(images).where(eq(images.name, name));
-            await events.record({ type: "image.ready", subject: name, message: `image ${name} is ready`, ...by });
-          },
-          async (cause: unknown) => {
-            const problem = problemOf(cause);
-            await records.update(images).set({ state: "failed", problem }).where(eq(images.name, name));
-            await events.record({ type: "image.failed", subject: name, message: problem.message, details: { code: problem.code }, ...by });
-          },
-        )
-        .catch((error: unknown) => {
-          log.error({ err: error, image: name }, "how an image was made could not be noted");
-        })
-        .finally(() => {
-          this.#progress.delete(name);
-          this.#working.delete(done);
-        });
+      await events.record({
+        type: "image.building",
+        subject: name,
+        message: `image ${name} is being made`,
+        ...by,
+      });
+      const done = this.#make(name, by, work).finally(() => {
+        this.#progress.delete(name);
+        this.#working.delete(done);
+      });
       this.#working.add(done);
     }
     return this.#one(name);
   }
 
+  /** Makes an image and notes how that went. */
+  async #make(
+    name: string,
+    by: { actor: string; requestId: string },
+    work: (signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    const { records, events, log } = this.#parts;
+    try {
+      await work(this.#stop.signal);
+      await records.delete(images).where(eq(images.name, name));
+      const message = `image ${name} is ready`;
+      await events.record({ type: "image.ready", subject: name, message, ...by });
+    } catch (cause) {
+      const problem = problemOf(cause);
+      const { code, message } = problem;
+      try {
+        await records.update(images).set({ state: "failed", problem }).where(eq(images.name, name));
+        await events.record({
+          type: "image.failed",
+          subject: name,
+          message,
+          details: { code },
+          ...by,
+        });
+      } catch (error) {
+        log.error({ err: error, image: name }, "how an image was made could not be noted");
+      }
+    }
+  }
+
   #onProgress(name: string) {
     return ({ bytes, totalBytes }: { bytes?: number; totalBytes?: number }) => {
       // Fetching is most of the time; what follows takes seconds.
-      if (bytes !== undefined && totalBytes) this.#progress.set(name, Math.min(0.95, bytes / totalBytes));
+      if (bytes !== undefined && totalBytes)
+        this.#progress.set(name, Math.min(0.95, bytes / totalBytes));
     };
   }
 
@@ -166,7 +197,11 @@ export class Images {
       records.select().from(images),
       host.templates(),
     ]);
-    const names = new Set([...BUILT_IN_IMAGES, ...built.map(({ name }) => name), ...asked.map(({ name }) => name)]);
+    const names = new Set([
+      ...BUILT_IN_IMAGES,
+      ...built.map(({ name }) => name),
+      ...asked.map(({ name }) => name),
+    ]);
     return [...names].map((name): Image => {
       const summary = built.find((each) => each.name === name);
       const row = asked.find((each) => each.name === name);

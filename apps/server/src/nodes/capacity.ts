@@ -86,7 +86,11 @@ export class Reservations {
   }
 
   /** Takes an amount when it is free. Rejects with the signal's reason. */
-  async take(holder: string, amount: Amount, wish: { priority: number; signal: AbortSignal }): Promise<void> {
+  async take(
+    holder: string,
+    amount: Amount,
+    wish: { priority: number; signal: AbortSignal },
+  ): Promise<void> {
     wish.signal.throwIfAborted();
     if (this.#waiting.length === 0 && this.tryTake(holder, amount)) return;
     await new Promise<void>((resolve, reject) => {
@@ -124,7 +128,9 @@ export class Reservations {
 
   #isFree({ cpu, memoryMib }: Amount): boolean {
     const used = this.used;
-    return used.cpu + cpu <= this.#capacity.cpu && used.memoryMib + memoryMib <= this.#capacity.memoryMib;
+    return (
+      used.cpu + cpu <= this.#capacity.cpu && used.memoryMib + memoryMib <= this.#capacity.memoryMib
+    );
   }
 
   #grant(): void {

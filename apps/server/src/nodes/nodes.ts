@@ -1,5 +1,6 @@
 import type { ClusterNode, ServiceOf } from "@queztl/api";
 import { and, count, desc, eq, lt, ne, or } from "drizzle-orm";
+import type { Logger } from "pino";
 import type { Records } from "../database/database.ts";
 import { pageOf } from "../database/page.ts";
 import { nodes, vms } from "../database/schema.ts";
@@ -22,6 +23,7 @@ export interface NodesParts {
   readonly engines: readonly Engine[];
   readonly diskMib: number;
   readonly version: string;
+  readonly log: Logger;
   /** Stops what the local node runs for tasks, so that they go elsewhere, at the latest after so long. */
   readonly drain: (deadlineSeconds: number) => Promise<void>;
 }
@@ -110,11 +112,11 @@ export class Nodes {
       const row = await this.#cordon(await this.#row(node), true);
       await this.#tell("draining", row, { actor: principal.tokenId, requestId });
       if (row.name !== LOCAL_NODE) return this.#shown(row);
-      await this.#parts.records.update(nodes).set({ state: "draining" }).where(eq(nodes.id, row.id));
-      void this.#parts.drain(deadlineSeconds).then(async () => {
-        await this.#parts.records.update(nodes).set({ state: "ready" }).where(eq(nodes.id, row.id));
-        await this.#tell("drained", row, { actor: principal.tokenId, requestId });
-      });
+      await this.#parts.records
+        .update(nodes)
+        .set({ state: "draining" })
+        .where(eq(nodes.id, row.id));
+      void this.#drained(row, deadlineSeconds, { actor: principal.tokenId, requestId });
       return this.#shown({ ...row, state: "draining" });
     },
     remove: async ({ node }, { principal, requestId }) => {
@@ -133,6 +135,21 @@ export class Nodes {
       return shown;
     },
   };
+
+  async #drained(
+    row: Row,
+    seconds: number,
+    by: { actor: string; requestId: string },
+  ): Promise<void> {
+    const { records, drain, log } = this.#parts;
+    try {
+      await drain(seconds);
+      await records.update(nodes).set({ state: "ready" }).where(eq(nodes.id, row.id));
+      await this.#tell("drained", row, by);
+    } catch (error) {
+      log.error({ err: error, node: row.name }, "a node could not be drained");
+    }
+  }
 
   async #cordon(row: Row, cordoned: boolean): Promise<Row> {
     await this.#parts.records.update(nodes).set({ cordoned }).where(eq(nodes.id, row.id));

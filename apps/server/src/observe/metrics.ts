@@ -49,20 +49,20 @@ export class Metrics {
   }
 
   /** A gauge that is asked for its values each time somebody looks. */
-  gauge<Label extends string>(
+  gauge(
     name: string,
     help: string,
-    label: Label,
+    label: string,
     read: () => Promise<Readonly<Record<string, number>>>,
   ): void {
-    const gauge: Gauge<Label> = new Gauge({
+    const gauge = new Gauge({
       name,
       help,
       labelNames: [label],
       registers: [this.registry],
       async collect() {
         for (const [value, amount] of Object.entries(await read())) {
-          gauge.set({ [label]: value } as Record<Label, string>, amount);
+          gauge.set({ [label]: value }, amount);
         }
       },
     });

@@ -22,4 +22,5 @@ export async function traced<Result>(
 }
 
 /** The id of the present trace, for logs. */
-export const traceId = (): string | undefined => trace.getSpan(context.active())?.spanContext().traceId;
+export const traceId = (): string | undefined =>
+  trace.getSpan(context.active())?.spanContext().traceId;

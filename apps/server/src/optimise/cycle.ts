@@ -48,11 +48,14 @@ export class OptimisationCycle {
   start(): void {
     clearInterval(this.#timer);
     const { settings, log } = this.#parts;
-    this.#timer = setInterval(() => {
-      this.run({ dryRun: !settings.get("optimize.apply") }).catch((error: unknown) => {
-        log.error({ err: error }, "the optimisation cycle failed");
-      });
-    }, settings.get("optimize.everySeconds") * 1000);
+    this.#timer = setInterval(
+      () => {
+        this.run({ dryRun: !settings.get("optimize.apply") }).catch((error: unknown) => {
+          log.error({ err: error }, "the optimisation cycle failed");
+        });
+      },
+      settings.get("optimize.everySeconds") * 1000,
+    );
   }
 
   async stop(): Promise<void> {
@@ -85,7 +88,10 @@ export class OptimisationCycle {
 
   async #keep(action: Action, at: Date): Promise<void> {
     const { records, events } = this.#parts;
-    await records.insert(actions).values({ ...action, at }).onConflictDoNothing();
+    await records
+      .insert(actions)
+      .values({ ...action, at })
+      .onConflictDoNothing();
     if (!action.done) return;
     await events.record({
       type: "brain.optimised",
@@ -104,7 +110,8 @@ export class OptimisationCycle {
       .where(isNull(actions.realisedGain));
     const waiting = new Set(open.map(({ id }) => id));
     for (const { id, realisedGain } of scored) {
-      if (waiting.has(id)) await records.update(actions).set({ realisedGain }).where(eq(actions.id, id));
+      if (waiting.has(id))
+        await records.update(actions).set({ realisedGain }).where(eq(actions.id, id));
     }
   }
 }
@@ -114,5 +121,10 @@ function actionsOf(advice: Recommendation): Action[] {
   const { id, kind, sizeClass, value, expectedGain, reason } = advice;
   const common = { kind, expectedGain, reason, realisedGain: null, done: false };
   if (typeof value === "number") return [{ ...common, id, subject: sizeClass, value }];
-  return value.map((mib, index) => ({ ...common, id: `${id}/${index}`, subject: `${sizeClass}-${index}`, value: mib }));
+  return value.map((mib, index) => ({
+    ...common,
+    id: `${id}/${index}`,
+    subject: `${sizeClass}-${index}`,
+    value: mib,
+  }));
 }

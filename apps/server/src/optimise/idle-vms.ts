@@ -44,7 +44,8 @@ export class IdleVms {
       if (usage === undefined) continue;
       const before = this.#seen.get(id);
       const passed = before === undefined ? 0 : (now - before.since) / 1000;
-      const busy = before === undefined ? 1 : (usage.cpuSeconds - before.cpuSeconds) / Math.max(passed, 0.001);
+      const busy =
+        before === undefined ? 1 : (usage.cpuSeconds - before.cpuSeconds) / Math.max(passed, 0.001);
       if (before === undefined || busy > IDLE_SHARE) {
         this.#seen.set(id, { cpuSeconds: usage.cpuSeconds, since: now, reclaimed: false });
         continue;

@@ -15,7 +15,7 @@ import { type AttemptEnd, outcomeOf } from "./attempt-end.ts";
 import type { Skill } from "./skill.ts";
 import { TaskFolder } from "./task-folder.ts";
 import { type AttemptRow, STARTED_STATES, type TaskFileRow, type TaskRow } from "./task-records.ts";
-import type { RunnerParts } from "./task-runner.ts";
+import type { RunnerParts } from "./runner-parts.ts";
 
 type StepName = StoredStep["step"];
 
@@ -114,7 +114,10 @@ export class Attempt {
     const command = input.command ?? skill?.command ?? [];
     await logs
       .of(task)
-      .say("system", `attempt ${attempt}: ${decision.resources.memoryMib} MiB, ${decision.resources.vcpus} CPU\n`);
+      .say(
+        "system",
+        `attempt ${attempt}: ${decision.resources.memoryMib} MiB, ${decision.resources.vcpus} CPU\n`,
+      );
     await events.record({
       type: "task.decided",
       subject: task,
@@ -137,7 +140,11 @@ export class Attempt {
     return this.#follow(vm, inputs, async () => {
       const program = await vm.run({
         command,
-        environment: { QUEZTL_TASK: task, QUEZTL_DATA: `${TASK_DIRECTORY}/${DATA_FILE}`, ...input.environment },
+        environment: {
+          QUEZTL_TASK: task,
+          QUEZTL_DATA: `${TASK_DIRECTORY}/${DATA_FILE}`,
+          ...input.environment,
+        },
         directory: TASK_DIRECTORY,
         timeoutSeconds: limit,
         persist: PROGRAM,
@@ -197,7 +204,11 @@ export class Attempt {
         },
         limits: {
           memoryMib: Math.min(limits?.["memoryMib"] ?? Infinity, most - GUEST_OVERHEAD_MIB),
-          vcpus: Math.min(limits?.["cpu"] ?? Infinity, fleet.parts.host.mostCpu, reservations.capacity.cpu),
+          vcpus: Math.min(
+            limits?.["cpu"] ?? Infinity,
+            fleet.parts.host.mostCpu,
+            reservations.capacity.cpu,
+          ),
           gpus: 0,
           diskMib: limits?.["diskMib"],
           timeSeconds: limits?.["timeSeconds"],
@@ -299,14 +310,18 @@ export class Attempt {
     if (run === undefined || this.#stopped === "let-go") return { outcome: "lost" };
     if (this.#stopped === "cancelled") return { outcome: "cancelled", run };
     if (this.#stopped === "given-back") return { outcome: "lost", run };
-    if (this.#stopped === "deadline") return { outcome: "timeout", run, problem: this.#deadlinePassed() };
+    if (this.#stopped === "deadline")
+      return { outcome: "timeout", run, problem: this.#deadlinePassed() };
     const outcome = outcomeOf(run);
     await this.#step("collect", async () => {
       const rows = await this.#folder.keepResults(ownFiles(vm.copyOut(TASK_DIRECTORY)), {
         inputs,
         mostMib: settings.get("tasks.resultMib"),
         passedOver: (name) => {
-          void log.say("system", `a file with an unusable name was left out: ${JSON.stringify(name)}\n`);
+          void log.say(
+            "system",
+            `a file with an unusable name was left out: ${JSON.stringify(name)}\n`,
+          );
         },
       });
       await this.#keepRows(rows);
@@ -326,7 +341,10 @@ export class Attempt {
   }
 
   /** What goes into the guest: the task's files, its parameters, the skill. */
-  async *#filesFor(inputs: readonly TaskFileRow[], skill: Skill | undefined): AsyncGenerator<GuestFile> {
+  async *#filesFor(
+    inputs: readonly TaskFileRow[],
+    skill: Skill | undefined,
+  ): AsyncGenerator<GuestFile> {
     yield memoryFile(DATA_FILE, Buffer.from(JSON.stringify(this.#task.input.data ?? null)));
     for (const { path, bytes } of skill?.files ?? []) yield memoryFile(path, bytes);
     yield* this.#folder.inputs(inputs);
@@ -351,13 +369,15 @@ export class Attempt {
   #failed(cause: unknown): AttemptEnd {
     if (this.#stopped === "cancelled") return { outcome: "cancelled" };
     if (this.#stopped === "given-back" || this.#stopped === "let-go") return { outcome: "lost" };
-    if (this.#stopped === "deadline") return { outcome: "timeout", problem: this.#deadlinePassed() };
+    if (this.#stopped === "deadline")
+      return { outcome: "timeout", problem: this.#deadlinePassed() };
     if (isQueztlError(cause, "QZ_BRAIN_MEMORY_CAP_REACHED")) {
       return { outcome: "oom", problem: problemOf(cause) };
     }
     this.#parts.log.warn({ err: cause, task: this.#task.id, vm: this.#vm }, "an attempt failed");
     // What a retry cannot change fails the task; what may have been the VM's or host's fault is tried again.
-    const final = isQueztlError(cause) && ["invalid", "not-found", "exhausted", "guest"].includes(cause.status);
+    const final =
+      isQueztlError(cause) && ["invalid", "not-found", "exhausted", "guest"].includes(cause.status);
     return final
       ? { outcome: "failed", problem: problemOf(cause) }
       : { outcome: "lost", problem: problemOf(cause) };
@@ -418,7 +438,11 @@ export class Attempt {
         type: `task.${next.event}`,
         subject: id,
         message: next.words,
-        details: { attempt, outcome: end.outcome, ...(next.problem && { code: next.problem.code }) },
+        details: {
+          attempt,
+          outcome: end.outcome,
+          ...(next.problem && { code: next.problem.code }),
+        },
       });
     }
     if (next.state !== "queued" || over === undefined) {
@@ -467,7 +491,10 @@ export class Attempt {
           const words = `the VM was lost${problem === undefined ? "" : ` (${problem.message})`}; it is tried again`;
           return { state: "queued", event: "lost", words };
         }
-        const lost = { attempts: attempt, problem: problem?.message ?? "the server was stopped each time" };
+        const lost = {
+          attempts: attempt,
+          problem: problem?.message ?? "the server was stopped each time",
+        };
         return failed(problemOf(serverErrors("QZ_SERVER_TASK_LOST", lost)));
       }
     }
@@ -494,7 +521,9 @@ export class Attempt {
       const [low, high] = decision.expected.memoryMib;
       if (known === undefined) words.push(`${family} was not known before`);
       else if (run.peakMib < low || run.peakMib > high) {
-        words.push(`that is outside of the ${Math.round(low)} to ${Math.round(high)} MiB that were expected`);
+        words.push(
+          `that is outside of the ${Math.round(low)} to ${Math.round(high)} MiB that were expected`,
+        );
       }
       return words;
     });
@@ -563,12 +592,15 @@ async function* ownFiles(files: AsyncIterable<GuestFile>): AsyncGenerator<GuestF
 }
 
 function memoryFile(path: string, bytes: Uint8Array): GuestFile {
-  return { path, bytes: bytes.byteLength, mode: 0o644, content: new Blob([Uint8Array.from(bytes)]).stream() };
+  return {
+    path,
+    bytes: bytes.byteLength,
+    mode: 0o644,
+    content: new Blob([Uint8Array.from(bytes)]).stream(),
+  };
 }
 
 /** A guest's JSON as a database keeps it: without NUL and halves of characters. */
 function storable(value: unknown): unknown {
-  return JSON.parse(
-    JSON.stringify(value).replace(/\\u(?:0000|d[89a-f][0-9a-f]{2})/gi, "\\ufffd"),
-  );
+  return JSON.parse(JSON.stringify(value).replace(/\\u(?:0000|d[89a-f][0-9a-f]{2})/gi, "\\ufffd"));
 }

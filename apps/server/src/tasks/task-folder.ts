@@ -91,7 +91,13 @@ export class TaskFolder {
         options.passedOver(name);
         continue;
       }
-      const row = { task: this.task, kind: "result", name, stored: String(rows.length), mode } as const;
+      const row = {
+        task: this.task,
+        kind: "result",
+        name,
+        stored: String(rows.length),
+        mode,
+      } as const;
       if (rows.length >= MOST_FILES) {
         throw serverErrors("QZ_SERVER_RESULT_TOO_LARGE", { limit: `${MOST_FILES} files` });
       }

@@ -48,16 +48,21 @@ export class TaskRecords {
       command: input.command === undefined ? null : [...input.command],
       limits: input.limits ?? null,
       deadline: row.deadline?.toISOString() ?? null,
-      attempts: rows.reverse().map(attemptOf),
+      attempts: rows.toReversed().map(attemptOf),
       ...(result === null ? {} : { result: result.value }),
       problem: row.problem,
       learned: row.learned,
     };
   }
 
-  async list(
-    { states, family, ...page }: PageInput & { states?: readonly Task["state"][] | undefined; family?: string | undefined },
-  ): Promise<{ items: TaskSummary[]; nextCursor: string | null }> {
+  async list({
+    states,
+    family,
+    ...page
+  }: PageInput & {
+    states?: readonly Task["state"][] | undefined;
+    family?: string | undefined;
+  }): Promise<{ items: TaskSummary[]; nextCursor: string | null }> {
     const rows = await this.records
       .select()
       .from(tasks)

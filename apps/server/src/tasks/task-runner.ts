@@ -1,36 +1,12 @@
 import type { InputOf } from "@queztl/api";
 import { and, eq, inArray, sql } from "drizzle-orm";
-import type { Logger } from "pino";
-import type { BrainHost } from "../brain/brain-host.ts";
-import type { Settings } from "../config/settings.ts";
 import { attempts, tasks } from "../database/schema.ts";
 import { serverErrors } from "../errors.ts";
-import type { EventLog } from "../events/event-log.ts";
-import type { Reservations } from "../nodes/capacity.ts";
 import { LOCAL_NODE } from "../nodes/nodes.ts";
-import type { Metrics } from "../observe/metrics.ts";
-import type { Fleet } from "../vms/fleet.ts";
 import { Attempt } from "./attempt.ts";
-import type { SkillBook } from "./skill.ts";
-import type { TaskLogs } from "./task-logs.ts";
-import type { QueuedJob, TaskQueue } from "./task-queue.ts";
-import { type AttemptRow, STARTED_STATES, type TaskRecords, type TaskRow } from "./task-records.ts";
-
-/** What running tasks needs of the server. */
-export interface RunnerParts {
-  readonly home: string;
-  readonly records: TaskRecords;
-  readonly queue: TaskQueue;
-  readonly logs: TaskLogs;
-  readonly brain: BrainHost;
-  readonly fleet: Fleet;
-  readonly reservations: Reservations;
-  readonly settings: Settings;
-  readonly events: EventLog;
-  readonly metrics: Metrics;
-  readonly skills: SkillBook;
-  readonly log: Logger;
-}
+import type { RunnerParts } from "./runner-parts.ts";
+import type { QueuedJob } from "./task-queue.ts";
+import { type AttemptRow, STARTED_STATES, type TaskRow } from "./task-records.ts";
 
 /** The most jobs that are claimed at once. */
 const MOST_CLAIMED = 100;
@@ -71,7 +47,11 @@ export class TaskRunner {
     const wanted = Math.min(request?.memoryMib ?? 0, limits?.memoryMib ?? Infinity);
     if (wanted > most) {
       const what = "memory";
-      throw serverErrors("QZ_SERVER_TOO_LARGE", { what, wanted: `${wanted} MiB`, capacity: `${most} MiB` });
+      throw serverErrors("QZ_SERVER_TOO_LARGE", {
+        what,
+        wanted: `${wanted} MiB`,
+        capacity: `${most} MiB`,
+      });
     }
   }
 

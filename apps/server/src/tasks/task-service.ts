@@ -95,7 +95,11 @@ export function createTaskService(parts: TaskServiceParts): ServiceOf<"task"> {
         endedAt: null,
       };
       const kept = await records.records.transaction(async (records) => {
-        const [inserted] = await records.insert(tasks).values(row).onConflictDoNothing().returning();
+        const [inserted] = await records
+          .insert(tasks)
+          .values(row)
+          .onConflictDoNothing()
+          .returning();
         if (inserted === undefined) return false;
         if (inputs.length > 0) await records.insert(taskFiles).values(inputs);
         await queue.add(records, [{ id, priority }]);
@@ -105,7 +109,8 @@ export function createTaskService(parts: TaskServiceParts): ServiceOf<"task"> {
         // The same key came twice at once: the other one's task is the answer.
         await folder.remove();
         const before = await known(createdBy, idempotencyKey ?? "");
-        if (before === undefined) throw serverErrors("QZ_SERVER_NOT_FOUND", { kind: "task", wanted: id });
+        if (before === undefined)
+          throw serverErrors("QZ_SERVER_NOT_FOUND", { kind: "task", wanted: id });
         return records.shown(before);
       }
       runner.wake();
@@ -184,7 +189,12 @@ export function createTaskService(parts: TaskServiceParts): ServiceOf<"task"> {
       });
       if (changed === undefined) {
         const { state } = await records.row(task);
-        throw serverErrors("QZ_SERVER_STATE", { kind: "task", id: task, state, needed: "failed or cancelled" });
+        throw serverErrors("QZ_SERVER_STATE", {
+          kind: "task",
+          id: task,
+          state,
+          needed: "failed or cancelled",
+        });
       }
       logs.reopen(task);
       runner.wake();
@@ -216,7 +226,8 @@ export function createTaskService(parts: TaskServiceParts): ServiceOf<"task"> {
         .where(
           and(eq(taskFiles.task, task), eq(taskFiles.kind, "result"), eq(taskFiles.name, name)),
         );
-      if (row === undefined) throw serverErrors("QZ_SERVER_NOT_FOUND", { kind: "file", wanted: name });
+      if (row === undefined)
+        throw serverErrors("QZ_SERVER_NOT_FOUND", { kind: "file", wanted: name });
       const wanted = Math.max(0, Math.min(length, row.bytes - offset));
       const data = await readPart(new TaskFolder(home, task).pathOf(row), offset, wanted);
       return { data: data.toString("base64"), offset, bytes: row.bytes };

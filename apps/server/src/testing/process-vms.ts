@@ -104,13 +104,17 @@ class ProcessVm implements HostedVm {
   }
 
   async snapshot(snapshot: string) {
-    await cp(join(this.#path, "root"), join(this.#path, "snapshots", snapshot), { recursive: true });
+    await cp(join(this.#path, "root"), join(this.#path, "snapshots", snapshot), {
+      recursive: true,
+    });
     return { bytes: 1 };
   }
 
   async restore(snapshot: string): Promise<void> {
     await rm(join(this.#path, "root"), { recursive: true, force: true });
-    await cp(join(this.#path, "snapshots", snapshot), join(this.#path, "root"), { recursive: true });
+    await cp(join(this.#path, "snapshots", snapshot), join(this.#path, "root"), {
+      recursive: true,
+    });
     await this.#move("running");
   }
 
@@ -153,7 +157,11 @@ class ProcessVm implements HostedVm {
     return existsSync(join(directory, "pid")) ? programOf(directory) : undefined;
   }
 
-  async writeFile(path: string, data: Uint8Array, { offset, mode }: { offset: number; mode: number }) {
+  async writeFile(
+    path: string,
+    data: Uint8Array,
+    { offset, mode }: { offset: number; mode: number },
+  ) {
     const inside = this.#inside(path);
     await mkdir(dirname(inside), { recursive: true });
     const file = await open(inside, offset === 0 ? "w" : "r+", mode);
@@ -192,22 +200,42 @@ class ProcessVm implements HostedVm {
 
   async console() {
     const output = new Blob(["queztl: ready\n"]).stream();
-    return { output, write: async () => undefined, resize: () => undefined, close: () => undefined };
+    return {
+      output,
+      write: async () => undefined,
+      resize: () => undefined,
+      close: () => undefined,
+    };
   }
 
   async log({ from = 0, limit }: { from?: number; tail?: number; limit: number }) {
-    const piece = { offset: 14, at: new Date(), stream: "console" as const, text: "queztl: ready\n" };
+    const piece = {
+      offset: 14,
+      at: new Date(),
+      stream: "console" as const,
+      text: "queztl: ready\n",
+    };
     return [piece].filter(({ offset }) => offset > from).slice(0, limit);
   }
 
   logGrown(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    return new Promise((resolve) =>
+      signal.addEventListener("abort", () => resolve(), { once: true }),
+    );
   }
 
   async usage() {
     const uptimeSeconds = (Date.now() - this.#saved.startedAt) / 1000;
     const none = { readBytes: 0, writtenBytes: 0, receivedBytes: 0, sentBytes: 0 };
-    return { cpuShare: 0, cpuSeconds: 0, memoryMib: 1, memoryShare: 0.1, diskMib: 0, ...none, uptimeSeconds };
+    return {
+      cpuShare: 0,
+      cpuSeconds: 0,
+      memoryMib: 1,
+      memoryShare: 0.1,
+      diskMib: 0,
+      ...none,
+      uptimeSeconds,
+    };
   }
 
   reclaim = async () => 0;
@@ -252,10 +280,18 @@ function programOf(directory: string, timeoutSeconds?: number): GuestProgram {
     const used = { peakMib: 40, cpuSeconds: 0.01, wallSeconds: (Date.now() - started) / 1000 };
     // A program says by this status that it would have needed more memory.
     const outOfMemory = exitCode === 137;
-    return { exitCode, signal: exitCode === null ? "SIGKILL" : null, timedOut, outOfMemory, ...used };
+    return {
+      exitCode,
+      signal: exitCode === null ? "SIGKILL" : null,
+      timedOut,
+      outOfMemory,
+      ...used,
+    };
   })();
   const tail = (name: string) =>
-    Readable.toWeb(Readable.from(follow(join(directory, name), ended))) as ReadableStream<Uint8Array>;
+    Readable.toWeb(
+      Readable.from(follow(join(directory, name), ended)),
+    ) as ReadableStream<Uint8Array>;
   return {
     stdin: new WritableStream(),
     stdout: tail("stdout"),
@@ -297,4 +333,3 @@ function isAlive(pid: number): boolean {
     return false;
   }
 }
-

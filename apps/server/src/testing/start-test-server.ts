@@ -8,7 +8,7 @@ import { type RunningServer, type ServerOptions, startServer } from "../server.t
 import { createProcessVms } from "./process-vms.ts";
 
 /** Where tests keep an initialised database, so that each of them copies one and none makes one. */
-export const TEST_CACHE = join(import.meta.dirname, "../../node_modules/.cache/queztl");
+export const TEST_CACHE = process.env["QUEZTL_CACHE"] ?? join(tmpdir(), "queztl-cache");
 
 /** A server in an empty home of its own, with a client that may do everything. */
 export interface TestServer {

@@ -22,7 +22,12 @@ const wordOf = { query: "query", mutation: "mutate", subscription: "subscribe" }
 /** Over the router's own caller, in this process. */
 export function callerTarget(services: Services): ContractTarget {
   const router = createRouter(services);
-  const ask = async (name: string, input: unknown, token: string | undefined, signal?: AbortSignal) => {
+  const ask = async (
+    name: string,
+    input: unknown,
+    token: string | undefined,
+    signal?: AbortSignal,
+  ) => {
     const authorization = token === undefined ? undefined : `Bearer ${token}`;
     const context = createContext({ authenticate: services.authenticate, authorization });
     const caller = router.createCaller(context, signal === undefined ? {} : { signal });
@@ -63,7 +68,10 @@ export function clientTarget(url: string): ContractTarget {
       },
     });
   const ask = (name: string, input: unknown, token: string | undefined, ...rest: unknown[]) =>
-    procedureOf(clientOf(token), name)[wordOf[operationNamed(name)?.kind ?? "query"]]?.(input, ...rest);
+    procedureOf(clientOf(token), name)[wordOf[operationNamed(name)?.kind ?? "query"]]?.(
+      input,
+      ...rest,
+    );
   return {
     call: (name, input, token) => Promise.resolve(ask(name, input, token)),
     async *follow(name, input, token) {

@@ -201,7 +201,8 @@ export class Fleet {
       })
       .onConflictDoNothing()
       .returning();
-    if (row === undefined) throw serverErrors("QZ_SERVER_NAME_TAKEN", { kind: "VM", name: spec.name });
+    if (row === undefined)
+      throw serverErrors("QZ_SERVER_NAME_TAKEN", { kind: "VM", name: spec.name });
     try {
       const vm = await this.handle(parent).fork(spec);
       this.#adopt(vm);
@@ -247,7 +248,13 @@ export class Fleet {
       } else if (STATES_WITH_MONITOR.includes(row.state)) {
         const problem = "its monitor was gone when the server started";
         const lost = serverErrors("QZ_SERVER_VM_CRASHED", { vm: row.id, problem });
-        await this.moved(row, "crashed", "crashed", { actor: "system" }, { problem: problemOf(lost) });
+        await this.moved(
+          row,
+          "crashed",
+          "crashed",
+          { actor: "system" },
+          { problem: problemOf(lost) },
+        );
       }
     }
     const known = new Set(rows.map(({ id }) => id));

@@ -11,7 +11,12 @@ export interface VmSpec {
   readonly cpu: number;
   readonly memoryMib: number;
   readonly diskMib: number;
-  readonly ports: readonly { guest: number; host?: number; protocol: "tcp" | "udp"; address: string }[];
+  readonly ports: readonly {
+    guest: number;
+    host?: number;
+    protocol: "tcp" | "udp";
+    address: string;
+  }[];
 }
 
 /** How a program in a guest is run; no shell looks at its arguments. */
@@ -97,9 +102,16 @@ export interface HostedVm {
   readonly id: string;
   readonly engine: Engine;
   readonly state: "running" | "paused" | "stopped" | "crashed";
-  readonly ports: readonly { guest: number; host: number; protocol: "tcp" | "udp"; address: string }[];
+  readonly ports: readonly {
+    guest: number;
+    host: number;
+    protocol: "tcp" | "udp";
+    address: string;
+  }[];
   /** Hears each time when the guest or its monitor has ended by itself: `stopped` in good order. */
-  onEnded(told: (end: { readonly state: "stopped" | "crashed"; readonly problem: string }) => void): void;
+  onEnded(
+    told: (end: { readonly state: "stopped" | "crashed"; readonly problem: string }) => void,
+  ): void;
   start(signal?: AbortSignal): Promise<void>;
   stop(graceSeconds: number): Promise<void>;
   pause(): Promise<void>;
@@ -113,13 +125,24 @@ export interface HostedVm {
   run(spec: RunSpec): Promise<GuestProgram>;
   /** Takes over a program that was started with `persist`; undefined where there is none. */
   attach(name: string): Promise<GuestProgram | undefined>;
-  writeFile(path: string, data: Uint8Array, options: { offset: number; mode: number }): Promise<{ bytes: number }>;
-  readFile(path: string, range: { offset: number; length: number }): Promise<{ data: Uint8Array; bytes: number }>;
+  writeFile(
+    path: string,
+    data: Uint8Array,
+    options: { offset: number; mode: number },
+  ): Promise<{ bytes: number }>;
+  readFile(
+    path: string,
+    range: { offset: number; length: number },
+  ): Promise<{ data: Uint8Array; bytes: number }>;
   /** Puts files below a folder, which is made. */
   copyIn(folder: string, files: AsyncIterable<GuestFile>): Promise<void>;
   /** All regular files below a folder. */
   copyOut(folder: string): AsyncIterable<GuestFile>;
-  console(options: { columns: number; rows: number; scrollbackBytes: number }): Promise<GuestConsole>;
+  console(options: {
+    columns: number;
+    rows: number;
+    scrollbackBytes: number;
+  }): Promise<GuestConsole>;
   /** Pieces of the log from an offset on, the newest that many last where `tail` is given. */
   log(range: { from?: number; tail?: number; limit: number }): Promise<VmLogPiece[]>;
   /** Resolves when the log may have grown. */
@@ -143,7 +166,10 @@ export interface VmHost {
   /** The ids of all VMs with a folder here. */
   list(): Promise<string[]>;
   /** Makes ready what VMs of an image and size start from. */
-  prepare(template: TemplateSpec, options: { signal?: AbortSignal; onProgress?: (step: string) => void }): Promise<void>;
+  prepare(
+    template: TemplateSpec,
+    options: { signal?: AbortSignal; onProgress?: (step: string) => void },
+  ): Promise<void>;
   templates(): Promise<readonly TemplateSpec[]>;
   dropTemplate(template: TemplateSpec): Promise<void>;
   /** Lets go of everything; VMs go on. */

@@ -56,7 +56,13 @@ export function createVmService(parts: VmServiceParts): ServiceOf<"vm"> {
     return row;
   };
 
-  const actorOf = ({ principal, requestId }: { principal: { tokenId: string }; requestId: string }) => ({
+  const actorOf = ({
+    principal,
+    requestId,
+  }: {
+    principal: { tokenId: string };
+    requestId: string;
+  }) => ({
     actor: principal.tokenId,
     requestId,
   });
@@ -266,7 +272,8 @@ export function createVmService(parts: VmServiceParts): ServiceOf<"vm"> {
       signal.addEventListener("abort", stop, { once: true });
       try {
         // A program need not read its input, so a write that fails says nothing.
-        if (input !== "") void feed(program.stdin, Buffer.from(input, "base64")).catch(() => undefined);
+        if (input !== "")
+          void feed(program.stdin, Buffer.from(input, "base64")).catch(() => undefined);
         const [stdout, stderr, end] = await Promise.all([
           collect(program.stdout),
           collect(program.stderr),

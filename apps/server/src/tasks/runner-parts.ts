@@ -1,0 +1,27 @@
+import type { Logger } from "pino";
+import type { BrainHost } from "../brain/brain-host.ts";
+import type { Settings } from "../config/settings.ts";
+import type { EventLog } from "../events/event-log.ts";
+import type { Reservations } from "../nodes/capacity.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import type { Fleet } from "../vms/fleet.ts";
+import type { SkillBook } from "./skill.ts";
+import type { TaskLogs } from "./task-logs.ts";
+import type { TaskQueue } from "./task-queue.ts";
+import type { TaskRecords } from "./task-records.ts";
+
+/** What running tasks needs of the server. */
+export interface RunnerParts {
+  readonly home: string;
+  readonly records: TaskRecords;
+  readonly queue: TaskQueue;
+  readonly logs: TaskLogs;
+  readonly brain: BrainHost;
+  readonly fleet: Fleet;
+  readonly reservations: Reservations;
+  readonly settings: Settings;
+  readonly events: EventLog;
+  readonly metrics: Metrics;
+  readonly skills: SkillBook;
+  readonly log: Logger;
+}
