@@ -6,7 +6,7 @@ export const bootErrors = {
   QZ_BOOT_UNKNOWN_KERNEL: {
     status: "invalid",
     message:
-      "this file is no kernel that can be started ({reason}): give a bzImage, an ELF kernel or a multiboot kernel, or say where a flat image goes",
+      "this file is no kernel that can be started ({reason}): give a bzImage, an ELF kernel or a multiboot kernel for x86-64",
   },
   QZ_BOOT_TRUNCATED: {
     status: "invalid",

@@ -90,6 +90,7 @@ test.for([
   ["another command", ["frobnicate"], "QZ_HYPERVISOR_USAGE"],
   ["an unknown flag", ["run", "--kernel", "k", "--frob"], "QZ_HYPERVISOR_USAGE"],
   ["a value that is missing", ["run", "--kernel"], "QZ_HYPERVISOR_USAGE"],
+  ["a value like an option", ["run", "--kernel", "k", "--seed", "-1"], "QZ_HYPERVISOR_USAGE"],
   ["a word too many", ["run", "--kernel", "k", "x"], "QZ_HYPERVISOR_USAGE"],
 ] as const)("%s → %3$s", ([, args, code]) => {
   expect(() => parseCommandLine(args)).toThrow(expect.toSatisfy((e) => isQueztlError(e, code)));
@@ -125,6 +126,12 @@ test.for([
 ])("%s %j → QZ_HYPERVISOR_OPTIONS", ([flag, value]) => {
   expect(() => run(`${flag}=${value}`)).toThrow(
     expect.toSatisfy((e) => isQueztlError(e, "QZ_HYPERVISOR_OPTIONS")),
+  );
+});
+
+test("a value like an option → one sentence that says so", () => {
+  expect(() => run("--seed", "-1")).toThrow(
+    "Option '--seed' needs a value that is no other option; see queztl-vm run --help",
   );
 });
 

@@ -109,9 +109,9 @@ function parse(args: string[]) {
       },
     });
   } catch (cause) {
-    // Node's message names the option; its second sentence is about `--`.
-    const [problem = ""] = (cause instanceof Error ? cause.message : String(cause)).split(". ");
-    throw usage(problem);
+    // Node's message names the option; what follows the first sentence is about `--`.
+    const [problem = ""] = (cause instanceof Error ? cause.message : String(cause)).split(/\.\s/);
+    throw usage(problem.replace("argument is ambiguous", "needs a value that is no other option"));
   }
 }
 

@@ -1,11 +1,18 @@
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
-import { extractVmlinux, isBzImage, parseSetupHeader } from "@queztl/boot";
+import {
+  decompress,
+  detectCompression,
+  extractVmlinux,
+  isBzImage,
+  parseSetupHeader,
+} from "@queztl/boot";
 import type { MachineKernel } from "../machine-options.ts";
 import { checkKind, unreadable } from "./host-devices.ts";
 
 /**
- * Reads a kernel and what goes with it. The kernel in a bzImage is unpacked here, which is faster than in the guest.
+ * Reads a kernel and what goes with it. A compressed kernel, and the one in a bzImage, is unpacked here, which is faster
+ * than in the guest.
  * @throws QZ_HYPERVISOR_FILE, QZ_BOOT_…
  */
 export async function readKernelFiles(
@@ -13,9 +20,7 @@ export async function readKernelFiles(
   initrds: readonly string[],
   commandLine: string,
 ): Promise<MachineKernel> {
-  const file = await readInput("the kernel", path);
-  const kernel =
-    isBzImage(file) && parseSetupHeader(file).payloadLength > 0 ? await extractVmlinux(file) : file;
+  const kernel = await unpack(await readInput("the kernel", path));
   const [initrd, ...others] = await Promise.all(
     initrds.map((initrdPath) => readInput("the initrd", initrdPath)),
   );
@@ -29,6 +34,12 @@ export async function readKernelFiles(
     ...(initrd && { initrd }),
     ...(modules.length > 0 && { modules }),
   };
+}
+
+async function unpack(file: Uint8Array): Promise<Uint8Array> {
+  const image = detectCompression(file) === undefined ? file : await decompress(file);
+  const packed = isBzImage(image) && parseSetupHeader(image).payloadLength > 0;
+  return packed ? extractVmlinux(image) : image;
 }
 
 async function readInput(what: string, path: string): Promise<Uint8Array> {

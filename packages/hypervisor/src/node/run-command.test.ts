@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
+import { gzipSync } from "node:zlib";
 import { isQueztlError } from "@queztl/errors";
 import { afterAll, expect, test } from "vitest";
 import {
@@ -80,12 +81,22 @@ test("--serial FILE and --stats FILE → they hold output and figures", async ()
   expect(readFileSync(at("serial.log"), "utf8")).toBe("to a file");
   const stats = JSON.parse(readFileSync(at("stats.json"), "utf8")) as Record<string, unknown>;
   expect(stats).toMatchObject({
+    status: 0,
     end: "power-off",
     instructionsByCpu: [stats["instructions"]],
     exits: { portWrite: 10, stop: 1 },
   });
   for (const key of ["wallSeconds", "cpuSeconds", "guestSeconds", "firstSerialSeconds"])
     expect(stats[key]).toBeGreaterThan(0);
+});
+
+test("a compressed kernel → runs", async () => {
+  const path = kernel("plain", print("unpacked"), POWER_OFF, SPIN);
+  writeFileSync(at("kernel.gz"), gzipSync(readFileSync(path)));
+  expect(await (await run("--kernel", at("kernel.gz"))).result()).toMatchObject({
+    status: 0,
+    output: "unpacked",
+  });
 });
 
 test("--initrd twice → a multiboot kernel's modules, by name", async () => {
@@ -104,6 +115,8 @@ test.for([
   ["a folder", ["--kernel", tmpdir()], "QZ_HYPERVISOR_FILE"],
   ["something else", ["--kernel", import.meta.filename], "QZ_BOOT_UNKNOWN_KERNEL"],
   ["a kernel for arm64", ["--kernel", at("arm64")], "QZ_BOOT_WRONG_ARCHITECTURE"],
+  ["a compressed one for arm64", ["--kernel", at("arm64.gz")], "QZ_BOOT_WRONG_ARCHITECTURE"],
+  ["a damaged compressed one", ["--kernel", at("damaged.gz")], "QZ_BOOT_DECOMPRESSION"],
   ["a kernel cut short", ["--kernel", at("cut")], "QZ_BOOT_TRUNCATED"],
   ["an initrd larger than memory", ["--initrd", at("large")], "QZ_BOOT_NO_ROOM"],
   ["no such initrd", ["--initrd", "/no/such/initrd"], "QZ_HYPERVISOR_FILE"],
@@ -122,6 +135,8 @@ test.for([
   const arm64 = new Uint8Array(128);
   arm64.set(Buffer.from("ARM\x64"), 0x38);
   writeFileSync(at("arm64"), arm64);
+  writeFileSync(at("arm64.gz"), gzipSync(arm64));
+  writeFileSync(at("damaged.gz"), gzipSync(arm64).fill(0xff, 12));
   writeFileSync(at("cut"), Uint8Array.of(0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0, 0, 0));
   writeFileSync(at("large"), Buffer.alloc(3 << 20, 1));
   writeFileSync(at("empty"), "");

@@ -104,8 +104,10 @@ export async function runCommand(run: RunArguments, host: RunHost): Promise<numb
   }
   if (end.reason === "failure") host.stderr.write(`queztl-vm: ${end.error.message}\n`);
   if (end.reason === "triple-fault") host.stderr.write("queztl-vm: triple fault\n");
+  const status = outside ?? statusOf(end);
   if (statsFile !== undefined) {
     const statistics = {
+      status,
       end: end.reason,
       ...machine.statistics,
       wallSeconds: (performance.now() - startedMs) / 1000,
@@ -113,7 +115,7 @@ export async function runCommand(run: RunArguments, host: RunHost): Promise<numb
     };
     await statsFile.writeFile(`${JSON.stringify(statistics, undefined, 2)}\n`);
   }
-  return outside ?? statusOf(end);
+  return status;
 }
 
 function statusOf(end: MachineEnd): number {
