@@ -92,7 +92,7 @@ test.for([
   ["a value that is missing", ["run", "--kernel"], "QZ_HYPERVISOR_USAGE"],
   ["a value like an option", ["run", "--kernel", "k", "--seed", "-1"], "QZ_HYPERVISOR_USAGE"],
   ["a word too many", ["run", "--kernel", "k", "x"], "QZ_HYPERVISOR_USAGE"],
-] as const)("%s → %3$s", ([, args, code]) => {
+] as const)("$0 → $2", ([, args, code]) => {
   expect(() => parseCommandLine(args)).toThrow(expect.toSatisfy((e) => isQueztlError(e, code)));
 });
 

@@ -58,7 +58,7 @@ test.for([
   ["a value of 0 at the debug-exit port", [exit(0), SPIN], 1],
   ["a value of 16 at the debug-exit port", [exit(16), SPIN], 33],
   ["a triple fault", [TRIPLE_FAULT], 3],
-] as const)("%s → status %3$i, and the output before it", async ([name, pieces, status]) => {
+] as const)("$0 → status $2, and the output before it", async ([name, pieces, status]) => {
   const path = kernel(name, print("before\n"), ...pieces);
   const { result } = await run("--kernel", path, "--debug-exit");
   expect(await result()).toMatchObject({ status, output: "before\n" });
@@ -131,7 +131,7 @@ test.for([
   ["statistics nowhere", ["--stats", "/no/such/folder/s.json"], "QZ_HYPERVISOR_OPTIONS"],
   ["a serial file nowhere", ["--serial", "/no/such/folder/s.log"], "QZ_HYPERVISOR_OPTIONS"],
   ["kvm", ["--engine", "kvm"], "QZ_HYPERVISOR_UNSUPPORTED"],
-] as const)("%s → %3$s before anything starts", async ([, args, code]) => {
+] as const)("$0 → $2 before anything starts", async ([, args, code]) => {
   const arm64 = new Uint8Array(128);
   arm64.set(Buffer.from("ARM\x64"), 0x38);
   writeFileSync(at("arm64"), arm64);

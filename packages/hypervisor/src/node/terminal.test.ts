@@ -25,7 +25,7 @@ test.for([
   ["Ctrl-A a", ["\x01a!"], "\x01!"],
   ["Ctrl-A Ctrl-A", ["\x01\x01x"], "\x01x"],
   ["Ctrl-A and no command", ["\x01q"], "\x01q"],
-] as const)("%s → %3$j", ([, pieces, expected]) => {
+] as const)("$0 → $2", ([, pieces, expected]) => {
   expect(typed(...pieces)).toBe(expected);
 });
 
