@@ -1,36 +1,17 @@
 import { type ErrorStatus, QueztlError } from "@queztl/errors";
-import { z } from "zod";
 import { STATUS_TABLE } from "./status-table.ts";
 
 const LONGEST_TEXT = 4000;
+const LONGEST_KEY = 64;
 const MOST_DETAILS = 32;
 
-const statuses = Object.keys(STATUS_TABLE) as [ErrorStatus, ...ErrorStatus[]];
-
 /** An error as it crosses to another process: all of a `QueztlError` but its stack and cause. */
-export const wireError = z
-  .object({
-    code: z
-      .string()
-      .max(64)
-      .regex(/^QZ_[A-Z0-9_]+$/)
-      .describe("The stable code, for programs"),
-    status: z.enum(statuses).describe("What kind of failure it is"),
-    message: z
-      .string()
-      .max(LONGEST_TEXT + 1)
-      .describe("What is wrong and what to do about it"),
-    details: z
-      .record(
-        z.string().max(64),
-        z.union([z.string().max(LONGEST_TEXT + 1), z.number(), z.boolean()]),
-      )
-      .describe("The values behind the message, for programs"),
-  })
-  .meta({ id: "Error", description: "Why a call was refused or failed" });
-
-/** An error as it crosses to another process. */
-export type WireError = z.output<typeof wireError>;
+export interface WireError {
+  readonly code: string;
+  readonly status: ErrorStatus;
+  readonly message: string;
+  readonly details: Readonly<Record<string, string | number | boolean>>;
+}
 
 /**
  * An error ready to be sent. Long texts are cut at 4,000 characters, details at 32; a bigint becomes a
@@ -52,14 +33,35 @@ export function toWireError(error: QueztlError): WireError {
 
 /** The same error on the other side. What is not an error of this contract gives undefined. */
 export function fromWireError(received: unknown, cause?: unknown): QueztlError | undefined {
-  const parsed = wireError.safeParse(received);
-  if (!parsed.success) return undefined;
-  const { code, status, message, details } = parsed.data;
+  if (!isWireError(received)) return undefined;
+  const { code, status, message, details } = received;
   // The message is filled already, and it is foreign text: it goes in as a detail, which is made
   // printable and not filled again; the true details take its place.
   const error = new QueztlError(code, { status, message: "{message}" }, { message }, { cause });
   return Object.assign(error, { details });
 }
+
+// By hand: clients that look at nothing but errors need no schema library for it.
+function isWireError(received: unknown): received is WireError {
+  if (typeof received !== "object" || received === null) return false;
+  const { code, status, message, details }: Partial<Record<keyof WireError, unknown>> = received;
+  return (
+    typeof code === "string" &&
+    /^QZ_[A-Z0-9_]{1,61}$/.test(code) &&
+    typeof status === "string" &&
+    Object.hasOwn(STATUS_TABLE, status) &&
+    isText(message) &&
+    typeof details === "object" &&
+    details !== null &&
+    Object.entries(details).every(([key, value]) => key.length <= LONGEST_KEY && isDetail(value))
+  );
+}
+
+const isText = (value: unknown): value is string =>
+  typeof value === "string" && value.length <= LONGEST_TEXT + 1;
+
+const isDetail = (value: unknown): boolean =>
+  typeof value === "boolean" || Number.isFinite(value) || isText(value);
 
 const cut = (text: string) =>
   text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}…` : text;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { wireError } from "../failure/wire-error.ts";
+import { wireError } from "../schemas/wire-error.ts";
 import type { Operation } from "../operations/operation.ts";
 import { operationList, operations } from "../operations/operations.ts";
 import { pathFields } from "../rest/routes.ts";

@@ -1,7 +1,5 @@
 import { z } from "zod";
-
-/** The most bytes that one call carries; longer files go in several calls. */
-export const LARGEST_CHUNK = 1_048_576;
+import { LARGEST_CHUNK } from "../limits.ts";
 
 const longestBase64 = Math.ceil(LARGEST_CHUNK / 3) * 4;
 

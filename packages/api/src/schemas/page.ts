@@ -1,7 +1,5 @@
 import { z } from "zod";
-
-/** The most items that one answer holds. */
-export const LARGEST_PAGE = 500;
+import { LARGEST_PAGE } from "../limits.ts";
 
 const cursor = z
   .string()

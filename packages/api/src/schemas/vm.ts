@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { base64, chunkRange, LARGEST_CHUNK } from "./bytes.ts";
+import { LARGEST_CHUNK } from "../limits.ts";
+import { base64, chunkRange } from "./bytes.ts";
 import { logInput } from "./logs.ts";
 import { amount, bytes, cpu, diskMib, gpu, memoryMib, port, seconds, share } from "./numbers.ts";
 import { pageInput } from "./page.ts";
