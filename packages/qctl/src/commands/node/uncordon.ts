@@ -1,0 +1,16 @@
+import { QueztlCommand } from "../../command.ts";
+import { nodeArg } from "../../command-line/args.ts";
+import type { ClusterNode } from "../../resources.ts";
+import { nodeView } from "../../view/cluster.ts";
+
+export default class NodeUncordon extends QueztlCommand<typeof NodeUncordon> {
+  static override summary = "Let VMs come to a node again";
+  static override examples = ["<%= config.bin %> node uncordon rack-2"];
+  static override args = { node: nodeArg };
+
+  async run(): Promise<ClusterNode> {
+    const client = await this.connect();
+    const { node } = this.args;
+    return this.show(nodeView, await client.node.cordon.mutate({ node, cordoned: false }));
+  }
+}
