@@ -1,4 +1,4 @@
-export { HostMemory } from "./node/host-memory.ts";
+export { HostMemory, returnFreeMemory } from "./node/host-memory.ts";
 export {
   inspectSnapshotFile,
   restoreSnapshotFile,

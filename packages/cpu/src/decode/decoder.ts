@@ -24,6 +24,7 @@ import {
   INFO_VECTOR,
   operandSizeTable,
 } from "./dispatch.ts";
+import type { DispatchTables } from "./dispatch.ts";
 import {
   BASE_RIP,
   Instruction,
@@ -90,6 +91,16 @@ for (let mode = 0; mode < 3; mode++) {
 const BASE_16 = Int8Array.of(3, 3, 5, 5, 6, 7, 5, 3);
 const INDEX_16 = Int8Array.of(6, 7, 6, 7, -1, -1, -1, -1);
 
+const built = new Map<string, DispatchTables>();
+
+/** Every machine of a process has the same tables: building them takes longer than restoring a machine. */
+function dispatchFor(features: ReadonlySet<Feature>): DispatchTables {
+  const key = FEATURES.filter((feature) => features.has(feature)).join();
+  let tables = built.get(key);
+  if (tables === undefined) built.set(key, (tables = buildDispatch(features)));
+  return tables;
+}
+
 /**
  * Decodes x86 instructions of 16-, 32- and 64-bit code into one reusable {@link Instruction}, without
  * allocation: more than ten million a second. It answers for any bytes and never throws.
@@ -121,7 +132,7 @@ export class Decoder {
         value: String(vendor),
         expected: "amd or intel",
       });
-    const tables = buildDispatch(offered);
+    const tables = dispatchFor(offered);
     this.#slots = tables.slots;
     this.#rows = tables.rows;
     this.#rowHasModrm = tables.rowHasModrm;

@@ -9,6 +9,8 @@ export type {
 export { SNAPSHOT_FILES, restoreMachine, saveMachine, shareFile } from "./snapshot-folder.ts";
 export type { SaveMachineOptions } from "./snapshot-folder.ts";
 export type { TemplateRecord } from "./template/template-record.ts";
+export { StandbyPool } from "./standby/standby-pool.ts";
+export type { StandbyOptions } from "./standby/standby-pool.ts";
 export { TEMPLATE_SIZES } from "./template/vm-template.ts";
 export { TemplateStore } from "./template/template-store.ts";
 export type {

@@ -117,3 +117,11 @@ export class HostMemory {
     return this.#libc.dontNeed(this.#memory.bytes.subarray(start, end), end - start);
   }
 }
+
+/**
+ * Has the C library give memory back to the host that it holds and nobody uses, such as what compiling took. Where
+ * that is not possible nothing happens.
+ */
+export async function returnFreeMemory(): Promise<void> {
+  (await loadLibc())?.trim();
+}

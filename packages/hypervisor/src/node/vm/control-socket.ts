@@ -1,6 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import { connect } from "node:net";
 import type { Socket } from "node:net";
+import { basename, join } from "node:path";
 import { hypervisorError } from "../../errors.ts";
 import type { VmFolder } from "./vm-folder.ts";
 import { systemCode } from "./vm-folder.ts";
@@ -14,11 +15,21 @@ const LONGEST_PATH = 103;
  * @throws QZ_HYPERVISOR_VM_LOST when nobody listens.
  */
 export async function connectControl(folder: VmFolder): Promise<Socket> {
-  const direct = Buffer.byteLength(folder.socket) <= LONGEST_PATH;
+  try {
+    return await connectIn(folder.path, basename(folder.socket));
+  } catch (cause) {
+    const reason = systemCode(cause) ?? String(cause);
+    throw hypervisorError("QZ_HYPERVISOR_VM_LOST", { id: folder.id, reason }, { cause });
+  }
+}
+
+/** Connects to a socket in a folder, however long its path is. @throws the system's errors */
+export async function connectIn(folder: string, name: string): Promise<Socket> {
+  const whole = join(folder, name);
   let fd: number | undefined;
   try {
-    if (!direct) fd = openSync(folder.path, "r");
-    const path = fd === undefined ? folder.socket : `/proc/self/fd/${fd}/control.sock`;
+    if (Buffer.byteLength(whole) > LONGEST_PATH) fd = openSync(folder, "r");
+    const path = fd === undefined ? whole : `/proc/self/fd/${fd}/${name}`;
     return await new Promise<Socket>((resolve, reject) => {
       const socket = connect({ path });
       socket.once("error", reject);
@@ -27,9 +38,6 @@ export async function connectControl(folder: VmFolder): Promise<Socket> {
         resolve(socket);
       });
     });
-  } catch (cause) {
-    const reason = systemCode(cause) ?? String(cause);
-    throw hypervisorError("QZ_HYPERVISOR_VM_LOST", { id: folder.id, reason }, { cause });
   } finally {
     if (fd !== undefined) closeSync(fd);
   }

@@ -1,38 +1,26 @@
-import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
+import { dirname } from "node:path";
 import type { Readable } from "node:stream";
-import { fileURLToPath } from "node:url";
 import { hypervisorError } from "../../errors.ts";
+import { takeStandby } from "../standby/standby-folder.ts";
+import { spawnMonitor } from "./monitor-program.ts";
 import type { VmFolder } from "./vm-folder.ts";
 
-/** In a checkout the monitor runs from its sources, as this module does. */
-const FROM_SOURCE = import.meta.url.endsWith(".ts");
-const PROGRAM = fileURLToPath(
-  new URL(`../monitor/main.${FROM_SOURCE ? "ts" : "js"}`, import.meta.url),
-);
-const FLAGS = FROM_SOURCE ? ["--conditions=@queztl/source"] : [];
-/** All that a monitor gets of its starter's environment, which may hold secrets. */
-const VARIABLES = ["PATH", "HOME", "TMPDIR", "TEMP", "TMP", "SystemRoot", "LANG", "TZ"];
-
 /**
- * Starts the monitor of a VM as a process of its own, in a session of its own; resolves when clients can connect.
+ * Starts the monitor of a VM: a process that stands by for it, or else a new one; resolves when clients can connect.
  * @throws QZ_HYPERVISOR_VM_START
  */
 export async function launchMonitor(folder: VmFolder): Promise<void> {
+  const home = dirname(dirname(folder.path));
+  const line = (await takeStandby(home, folder)) ?? (await startProcess(home, folder));
+  if (line.trim() !== "ready") throw failure(folder, line);
+}
+
+/** @returns what the process said: "ready" or an error. */
+async function startProcess(home: string, folder: VmFolder): Promise<string> {
   const log = openSync(folder.log, "a", 0o600);
   try {
-    const child = spawn(process.execPath, [...FLAGS, PROGRAM, folder.path], {
-      cwd: folder.path,
-      detached: true,
-      stdio: ["ignore", log, log, "pipe"],
-      windowsHide: true,
-      env: Object.fromEntries(
-        VARIABLES.flatMap((name) => {
-          const value = process.env[name];
-          return value === undefined ? [] : [[name, value]];
-        }),
-      ),
-    });
+    const child = spawnMonitor(home, [folder.path], { cwd: folder.path, log });
     const said = child.stdio[3] as Readable;
     const line = await new Promise<string>((resolve) => {
       let text = "";
@@ -42,8 +30,7 @@ export async function launchMonitor(folder: VmFolder): Promise<void> {
       said.once("close", () => resolve(text));
     });
     child.unref();
-    if (line.trim() === "ready") return;
-    throw failure(folder, line);
+    return line;
   } finally {
     closeSync(log);
   }

@@ -1,0 +1,41 @@
+import { readFile } from "node:fs/promises";
+import { basename, dirname, resolve } from "node:path";
+import { isQueztlError } from "@queztl/errors";
+import { claimRun } from "../vm/run-lock.ts";
+import { parseVmConfig } from "../vm/vm-config.ts";
+import { VmFolder } from "../vm/vm-folder.ts";
+import { giveBackMemory } from "./give-back-memory.ts";
+import { Monitor } from "./monitor.ts";
+
+/** How long after its start a monitor gives back what compiling took; most of it is done by then. */
+const SETTLED_MS = 10_000;
+
+/**
+ * Makes this process the monitor of the VM in a folder, until that is over.
+ * @param tellStarter hears whether it did: "ready", or the error as JSON.
+ */
+export async function serveVm(path: string, tellStarter: (line: string) => void): Promise<void> {
+  try {
+    const place = resolve(path);
+    // The control socket's path is relative, for the whole one may be too long.
+    process.chdir(place);
+    const folder = new VmFolder(dirname(dirname(place)), basename(place));
+    const config = parseVmConfig(folder.config, await readFile(folder.config, "utf8"));
+    const run = await claimRun(place);
+    const monitor = await Monitor.open(config, folder, run);
+    // A terminal that closes is nothing to a VM.
+    process.on("SIGHUP", () => undefined);
+    for (const signal of ["SIGTERM", "SIGINT"] as const)
+      process.on(signal, () => void monitor.stop(0, { reason: "stopped", message: signal }));
+    tellStarter("ready");
+    setTimeout(() => void giveBackMemory(), SETTLED_MS).unref();
+    await monitor.start();
+    await monitor.ended;
+  } catch (error) {
+    const code = isQueztlError(error) ? error.code : "";
+    const message = error instanceof Error ? error.message : String(error);
+    tellStarter(JSON.stringify({ code, message }));
+    process.stderr.write(`queztl-monitor: ${message}\n`);
+    process.exitCode = 1;
+  }
+}

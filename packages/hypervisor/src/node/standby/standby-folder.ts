@@ -1,0 +1,72 @@
+import { createHash } from "node:crypto";
+import { link, readdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Socket } from "node:net";
+import { connectIn } from "../vm/control-socket.ts";
+import { PROGRAM } from "../vm/monitor-program.ts";
+import type { VmFolder } from "../vm/vm-folder.ts";
+
+/** The socket of a process that stands by, in its folder. */
+export const SOCKET = "standby.sock";
+/** What is known of who keeps it: when that ends, it ends. */
+export const OWNER = "owner.json";
+export const LOG = "monitor.log";
+
+/** How the names of folders begin: being made ready, ready, and taken by a VM. */
+export const WARMING = "warming";
+export const READY = "ready";
+const TAKEN = "taken";
+
+/** Processes that run the same program, by the same Node.js. */
+const KIND = createHash("sha256").update(`${PROGRAM} ${process.version}`).digest("hex");
+
+/** What follows the state in the name of a folder. */
+export function standbyName(unique: string): string {
+  return `${KIND.slice(0, 8)}-${unique}`;
+}
+
+/** The folder with a folder for each process that stands by. */
+export function standbysFolder(home: string): string {
+  return join(home, "standby");
+}
+
+/**
+ * Has a process that stands by become the monitor of a VM.
+ * @returns what it said: "ready" or an error; undefined where none stands by.
+ */
+export async function takeStandby(home: string, vm: VmFolder): Promise<string | undefined> {
+  const place = standbysFolder(home);
+  const names = await readdir(place).catch(() => []);
+  for (const name of names) {
+    if (!name.startsWith(`${READY}-${KIND.slice(0, 8)}-`)) continue;
+    const taken = join(place, name.replace(READY, TAKEN));
+    try {
+      await rename(join(place, name), taken);
+    } catch {
+      // Another was first.
+      continue;
+    }
+    try {
+      const socket = await connectIn(taken, SOCKET).catch(() => undefined);
+      // Its process died.
+      if (!socket) continue;
+      // What it writes goes into the VM's folder from now on.
+      await link(join(taken, LOG), vm.log).catch(() => undefined);
+      return await become(socket, vm);
+    } finally {
+      await rm(taken, { recursive: true, force: true });
+    }
+  }
+  return undefined;
+}
+
+/** Resolves with all that it says, which is nothing if it dies. */
+function become(socket: Socket, vm: VmFolder): Promise<string> {
+  return new Promise((resolve) => {
+    let text = "";
+    socket.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+    socket.once("error", () => resolve(text));
+    socket.once("close", () => resolve(text));
+    socket.write(`${JSON.stringify({ vm: vm.path })}\n`);
+  });
+}
