@@ -93,9 +93,9 @@ test("processes that stand by → taken by VMs of any size, refilled; gone with 
   expect(standing()).toHaveLength(1);
   expect(standing()).not.toContain(before);
   expect((await vm.exec(["true"])).status).toBe(0);
-  const arguments_ = readFileSync(`/proc/${(await vm.inspect()).pid}/cmdline`, "latin1");
+  const program = readFileSync(`/proc/${(await vm.inspect()).pid}/cmdline`, "latin1");
   // The first template of that size was built by one, and the VM started by the next.
-  expect(arguments_).toContain("--standby");
+  expect(program).toContain("--standby");
   await pool.close();
   expect(standing()).toEqual([]);
   expect((await vm.exec(["true"])).status).toBe(0);

@@ -3,6 +3,7 @@ import { readFile, rename, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { Server, Socket } from "node:net";
 import { basename, dirname, join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { AgentClient } from "../../agent/client.ts";
 import { giveBackMemory } from "../monitor/give-back-memory.ts";
 import { createGuestMachine } from "../monitor/guest-machine.ts";
@@ -11,6 +12,7 @@ import { replaceVmDisks } from "../monitor/vm-disks.ts";
 import { LineReader } from "../vm/line-reader.ts";
 import { ORIGIN } from "../vm/origin.ts";
 import { isAlive, processIdentitySchema } from "../vm/process-identity.ts";
+import type { ProcessIdentity } from "../vm/process-identity.ts";
 import { parseVmConfig } from "../vm/vm-config.ts";
 import { OWNER, READY, SOCKET } from "./standby-folder.ts";
 
@@ -35,32 +37,38 @@ export async function standBy(
   await warmUp(folder);
   await giveBackMemory();
   const ready = join(dirname(folder), basename(folder).replace(/^[^-]*/, READY));
-  const vm = await new Promise<{ path: string; socket: Socket } | undefined>((done) => {
-    const server = createServer({ pauseOnConnect: true });
-    const end = (result?: { path: string; socket: Socket }): void => {
-      clearInterval(look);
-      server.close();
-      done(result);
-    };
-    server.on("connection", (socket) => hear(socket, (to) => end({ path: to, socket })));
-    // Whoever takes it renames the folder: it is looked for by what is in it.
-    const look = setInterval(() => {
-      void isAlive(owner).then((alive) => {
-        if (!alive || !existsSync(SOCKET)) end();
-      });
-    }, LOOK_MS);
-    // The relative path: the whole one may be too long.
-    void listen(server).then(async () => {
-      await rename(folder, ready);
-      tell.ready();
-    });
+  // The socket's path is relative: the whole one may be too long.
+  const server = createServer({ pauseOnConnect: true });
+  const taken = new Promise<Taken>((resolveTaken) => {
+    server.on("connection", (socket) => hear(socket, (to) => resolveTaken({ path: to, socket })));
   });
+  await listen(server);
+  await rename(folder, ready);
+  tell.ready();
+  const found = new AbortController();
+  const vm = await Promise.race([taken, untilUnneeded(owner, found.signal)]);
+  found.abort();
+  server.close();
   if (vm === undefined) {
     await rm(ready, { recursive: true, force: true });
     return tell.over("over");
   }
   tell.over("taken");
   await serveVm(vm.path, (line) => vm.socket.end(`${line}\n`));
+}
+
+interface Taken {
+  /** The VM's folder. */
+  readonly path: string;
+  /** Who waits to hear whether its monitor runs. */
+  readonly socket: Socket;
+}
+
+/** Resolves when who keeps this process, or its folder, is gone. Whoever takes it renames the folder, no more. */
+async function untilUnneeded(owner: ProcessIdentity, signal: AbortSignal): Promise<undefined> {
+  while (!signal.aborted && existsSync(SOCKET) && (await isAlive(owner)))
+    await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
+  return undefined;
 }
 
 async function warmUp(folder: string): Promise<void> {
