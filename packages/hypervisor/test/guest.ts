@@ -53,7 +53,7 @@ export class Console {
   }
 
   /** Resolves with what came since the last wait, up to and with `what`; rejects when the machine ends or time is up. */
-  async until(what: string, machine: Machine, timeoutMs = 60_000): Promise<string> {
+  async until(what: string, machine: Machine, timeoutMs = 180_000): Promise<string> {
     let timer: NodeJS.Timeout | undefined;
     let look: (() => void) | undefined;
     const found = new Promise<string>((resolve, reject) => {
@@ -119,7 +119,7 @@ export class Guest implements AsyncDisposable {
   }
 
   /** Types a command and resolves with what it printed. */
-  async run(command: string, timeoutMs = 60_000): Promise<string> {
+  async run(command: string, timeoutMs = 180_000): Promise<string> {
     // The marks are typed in two halves, so that the echo of what is typed is none.
     const mark = `<${this.#commands++}>`;
     const [a, b] = [mark.slice(0, 1), mark.slice(1)];

@@ -37,9 +37,9 @@ test("memtest86+ x64 → starts and passes its first tests", async (context) => 
       onSerial: screen.take,
     });
     machine.start();
-    await screen.until("Memtest86+", machine, 60_000);
+    await screen.until("Memtest86+", machine, 300_000);
     // It draws its screen once a second and may show not every test: 0 to 2 are about addresses, then come inversions.
-    await screen.until("[Moving inversions", machine, 300_000);
+    await screen.until("[Moving inversions", machine, 500_000);
     expect(screen.text).not.toMatch(/FAIL|Errors: +[1-9]/);
   } finally {
     rmSync(folder, { recursive: true });
