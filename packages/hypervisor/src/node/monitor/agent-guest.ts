@@ -5,31 +5,30 @@ import {
   FrameType,
   MAX_MESSAGE,
   NO_SESSION,
-  Stream,
   WINDOW,
   encodeFrames,
   encodeMarker,
 } from "../../agent/frame.ts";
 import type { Frame } from "../../agent/frame.ts";
 import { AGENT_PROTOCOL } from "../../agent/hello.ts";
-import { broken, encodeFields } from "../../agent/records.ts";
+import { encodeFields } from "../../agent/records.ts";
 import type { Field } from "../../agent/records.ts";
+import type { AgentRequest, RequestOwner } from "./agent-request.ts";
 
 /** What a client sent and the guest has not taken, beyond which the client waits. */
 const MAX_UNTAKEN_BYTES = 1024 * 1024;
 /** What the guest sent and a client has not taken, beyond which the client is given up. */
 const MAX_UNSENT_BYTES = 32 * 1024 * 1024;
 
-interface GuestRequest {
-  /** Its id in the session with the guest's agent. */
-  readonly id: number;
-  /** Bytes that the guest sent on a stream without the client's leave for more. */
-  readonly outstanding: Map<number, number>;
-}
-
 /** What a client's connection needs of the hub. */
 export interface AgentGuestHost {
   readonly connection: (signal: AbortSignal) => Promise<Connection | undefined>;
+  /** Begins a request of the client, or has it take over one. @throws why it cannot be */
+  readonly begin: (
+    connection: Connection,
+    payload: Uint8Array,
+    owner: RequestOwner,
+  ) => AgentRequest;
   readonly used: () => void;
   readonly gone: () => void;
 }
@@ -42,7 +41,7 @@ export class AgentGuest {
   readonly #socket: Socket;
   readonly #host: AgentGuestHost;
   readonly #decoder: FrameDecoder;
-  readonly #requests = new Map<number, GuestRequest>();
+  readonly #requests = new Map<number, AgentRequest>();
   readonly #gone = new AbortController();
   #connection: Connection | undefined;
   #session = 0;
@@ -68,7 +67,7 @@ export class AgentGuest {
     });
     socket.on("close", () => {
       this.#gone.abort();
-      this.#killAll();
+      this.#leaveAll();
       host.gone();
     });
     socket.resume();
@@ -85,7 +84,7 @@ export class AgentGuest {
 
   /** The client asks for a new session: what it had running is over. */
   async #begin(nonce: string): Promise<void> {
-    this.#killAll();
+    this.#leaveAll();
     this.#open = false;
     this.#message = undefined;
     const session = ++this.#session;
@@ -116,8 +115,7 @@ export class AgentGuest {
     const request = this.#requests.get(frame.id);
     // It may have ended on the way.
     if (!request) return;
-    if (frame.type === FrameType.Credit) this.#granted(request, frame);
-    this.#forward(request.id, frame.type, frame.stream, whole);
+    this.#forward(request, frame, whole);
   }
 
   /** The whole message of a frame, once its last part has come. */
@@ -140,66 +138,33 @@ export class AgentGuest {
     if (this.#requests.has(clientId)) throw new Error("an id that is in use");
     const connection = this.#connection;
     if (!connection?.isReady) return this.lose();
-    const outstanding = new Map<number, number>();
-    const session = this.#session;
-    // A client that is gone is heard no more; what the guest still sends for it is thrown away.
-    const mine = (): boolean => session === this.#session && this.#requests.has(clientId);
+    const owner: RequestOwner = {
+      send: (type, stream, bytes) => {
+        if (type === FrameType.Reply) this.#requests.delete(clientId);
+        this.#send(type, clientId, stream, bytes);
+      },
+      lost: () => this.lose(),
+    };
     try {
-      const id = connection.begin(payload, {
-        what: "a request",
-        onFrame: (frame) => {
-          const { type, stream } = frame;
-          if (type === FrameType.Data || type === FrameType.Entry) {
-            const sent = (outstanding.get(stream) ?? 0) + frame.payload.length;
-            if (sent > WINDOW) throw broken("more data than there is credit for");
-            outstanding.set(stream, sent);
-            if (!mine()) {
-              outstanding.set(stream, 0);
-              return connection.grant(id, stream, sent);
-            }
-          }
-          if (mine()) this.#send(type, clientId, stream, frame.payload);
-        },
-        onReply: (_reply, bytes) => {
-          this.#host.used();
-          if (!mine()) return;
-          this.#requests.delete(clientId);
-          this.#send(FrameType.Reply, clientId, 0, bytes);
-        },
-        onError: () => {
-          if (mine()) this.lose();
-        },
-      });
-      this.#requests.set(clientId, { id, outstanding });
+      this.#requests.set(clientId, this.#host.begin(connection, payload, owner));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      this.#send(
-        FrameType.Reply,
-        clientId,
-        0,
-        encodeFields([
-          ["error", reason],
-          ["errno", "11"],
-        ]),
-      );
+      const fields: Field[] = [
+        ["error", reason],
+        ["errno", "11"],
+      ];
+      this.#send(FrameType.Reply, clientId, 0, encodeFields(fields));
     }
   }
 
-  #granted(request: GuestRequest, { stream, payload }: Frame): void {
-    if (payload.length !== 4) throw new Error("a credit that is no number");
-    const bytes = new DataView(payload.buffer, payload.byteOffset).getUint32(0);
-    const sent = request.outstanding.get(stream) ?? 0;
-    request.outstanding.set(stream, Math.max(0, sent - bytes));
-  }
-
-  #forward(id: number, type: number, stream: number, payload: Uint8Array): void {
+  #forward(request: AgentRequest, frame: Frame, payload: Uint8Array): void {
     this.#untaken += payload.length;
     if (this.#untaken > MAX_UNTAKEN_BYTES) this.#socket.pause();
     const taken = (): void => {
       this.#untaken -= payload.length;
       if (this.#untaken <= MAX_UNTAKEN_BYTES && this.#socket.isPaused()) this.#socket.resume();
     };
-    void this.#connection?.send(type, id, stream, payload).then(taken);
+    void request.input(frame.type, frame.stream, payload).then(taken);
   }
 
   #send(type: number, id: number, stream: number, payload: Uint8Array): void {
@@ -211,22 +176,16 @@ export class AgentGuest {
   /** The session with the guest is over: the client is told as by an agent that was just started. */
   lose(): void {
     if (!this.#open) return;
-    this.#requests.clear();
+    this.#leaveAll();
     this.#open = false;
     this.#session++;
     if (!this.#socket.destroyed) this.#socket.write(encodeMarker(NO_SESSION));
   }
 
-  #killAll(): void {
-    const kill = encodeFields([["kill", "1"]]);
-    for (const { id, outstanding } of this.#requests.values()) {
-      void this.#connection?.send(FrameType.Control, id, 0, kill);
-      for (const stream of [Stream.Stdout, Stream.Stderr]) {
-        const sent = outstanding.get(stream) ?? 0;
-        outstanding.set(stream, 0);
-        if (sent > 0) this.#connection?.grant(id, stream, sent);
-      }
-    }
+  /** What it has running is over, or goes on without it. */
+  #leaveAll(): void {
+    const requests = [...this.#requests.values()];
     this.#requests.clear();
+    for (const request of requests) request.detach();
   }
 }

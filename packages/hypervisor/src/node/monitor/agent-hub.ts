@@ -2,13 +2,19 @@ import type { Socket } from "node:net";
 import type { ByteChannel } from "../../agent/channel.ts";
 import { AgentClient } from "../../agent/client.ts";
 import { Connection } from "../../agent/connection.ts";
+import { Fields } from "../../agent/records.ts";
+import { hypervisorError } from "../../errors.ts";
 import { AgentGuest } from "./agent-guest.ts";
+import { AgentRequest } from "./agent-request.ts";
+import type { RequestOwner } from "./agent-request.ts";
 
 /** Where the guest's agent is. */
 export type AgentState = "waiting" | "ready" | "failed";
 
 /** How long until an agent that broke its protocol is called again. */
 const CALL_AGAIN_MS = 2000;
+/** Persistent commands that ended with nobody to hear of it; each holds up to two windows of output. */
+const MAX_UNHEARD = 64;
 /** It may take as long as the guest takes to boot. */
 const NEVER_MS = 2 ** 31 - 1;
 
@@ -19,6 +25,7 @@ const NEVER_MS = 2 ** 31 - 1;
 export class AgentHub {
   readonly #onState: (state: AgentState) => void;
   readonly #guests = new Set<AgentGuest>();
+  readonly #persistent = new Map<string, AgentRequest>();
   #state: AgentState = "waiting";
   #connection: Connection | undefined;
   #waiting: ((connection: Connection | undefined) => void)[] = [];
@@ -72,6 +79,7 @@ export class AgentHub {
   attach(socket: Socket): void {
     const guest: AgentGuest = new AgentGuest(socket, {
       connection: (signal) => this.connection(signal),
+      begin: (connection, payload, owner) => this.#begin(connection, payload, owner),
       used: () => (this.lastUseMs = performance.now()),
       gone: () => this.#guests.delete(guest),
     });
@@ -79,11 +87,55 @@ export class AgentHub {
     this.lastUseMs = performance.now();
   }
 
+  /** Persistent commands that run, or whose end nobody has heard of, by name. */
+  get persistent(): string[] {
+    return [...this.#persistent.keys()];
+  }
+
   close(): void {
     this.#closed = true;
     this.#leave("the machine has ended");
     for (const guest of this.#guests) guest.close();
     for (const resolve of this.#waiting.splice(0)) resolve(undefined);
+  }
+
+  /** @throws QZ_HYPERVISOR_AGENT_REFUSED for a name that is in use; what the connection throws */
+  #begin(connection: Connection, payload: Uint8Array, owner: RequestOwner): AgentRequest {
+    const fields = new Fields(payload);
+    const attaches = fields.text("op") === "attach";
+    const name = fields.text(attaches ? "name" : "persist");
+    const there = name === undefined ? undefined : this.#persistent.get(name);
+    if (there && (there.owned || !(attaches || there.ended))) {
+      const reason = `${name} is ${there.owned ? "attached to by another client" : "running"}`;
+      throw hypervisorError("QZ_HYPERVISOR_AGENT_REFUSED", { what: "the command", reason });
+    }
+    if (there && attaches) {
+      if (there.ended) this.#persistent.delete(there.name as string);
+      // Its id must be known before its frames come.
+      queueMicrotask(() => there.attach(owner));
+      return there;
+    }
+    const request = new AgentRequest({
+      connection,
+      payload,
+      name,
+      owner,
+      onEnd: (ended) => this.#ended(ended),
+    });
+    if (name !== undefined) this.#persistent.set(name, request);
+    return request;
+  }
+
+  #ended(request: AgentRequest): void {
+    this.lastUseMs = performance.now();
+    const { name } = request;
+    if (name === undefined || this.#persistent.get(name) !== request) return;
+    this.#persistent.delete(name);
+    if (request.owned || request.lost) return;
+    // Behind those that ended before: of too many the oldest are forgotten.
+    this.#persistent.set(name, request);
+    const unheard = [...this.#persistent].filter(([, { ended }]) => ended);
+    for (const [old] of unheard.slice(0, -MAX_UNHEARD)) this.#persistent.delete(old);
   }
 
   async #keepCalling(
@@ -118,6 +170,7 @@ export class AgentHub {
     this.#stop.abort();
     const connection = this.#connection;
     this.#connection = undefined;
+    this.#persistent.clear();
     if (connection) void connection.close(new Error(reason));
     for (const guest of this.#guests) guest.lose();
     this.#setState("waiting");

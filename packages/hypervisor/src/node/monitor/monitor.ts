@@ -176,6 +176,11 @@ export class Monitor {
       if (this.#guest === guest) await this.#finish(this.#reason ?? endOf(end));
     };
     void guest.machine.ended.then(ended);
+    // It was to be stopped while it was made.
+    if (this.#end) {
+      await guest.machine.stop();
+      return;
+    }
     this.#agent.use(guest.agent, newIdentity ? this.#renew : undefined);
     guest.machine.start();
     this.#setState("running");
@@ -289,6 +294,7 @@ export class Monitor {
       agent: this.#agent.state,
       consoles: this.#console.viewers,
       commands: this.#agent.running,
+      persistent: this.#agent.persistent,
       end: this.#end,
     };
   }

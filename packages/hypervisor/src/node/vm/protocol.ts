@@ -32,6 +32,8 @@ export const vmStatusSchema = z.object({
   consoles: z.int(),
   /** Commands and copies that run in the guest. */
   commands: z.int(),
+  /** Commands with `persist` that run, or whose end nobody has heard of: for `attach`. */
+  persistent: z.array(z.string()),
   end: vmEndSchema.optional(),
 });
 

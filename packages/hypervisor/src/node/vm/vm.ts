@@ -228,9 +228,23 @@ export class Vm implements AsyncDisposable {
     return await (await this.#agentClient(options.signal)).run(argv, options);
   }
 
-  /** Starts a command with streams. It is killed when this handle is closed. */
+  /**
+   * Starts a command with streams. It is killed when this handle is closed or its process ends; with `persist` it goes on,
+   * for `attach`.
+   */
   async spawn(argv: readonly string[], options: ExecOptions = {}): Promise<AgentCommand> {
     return (await this.#agentClient(options.signal)).exec(argv, options);
+  }
+
+  /**
+   * Takes over a command that was started with `persist` and whose handle is gone, in this process or another, with what it
+   * wrote since; one that has ended meanwhile gives its end once.
+   */
+  async attach(
+    name: string,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<AgentCommand> {
+    return (await this.#agentClient(options.signal)).attach(name, options);
   }
 
   /** Copies a file, or all that is in a folder, of this computer into a folder of the guest. */
