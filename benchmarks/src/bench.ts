@@ -13,6 +13,8 @@ export interface Case {
   /** The unit of every sample: `ns`, `ms`, `MiB/s`, `KiB`… */
   readonly unit: string;
   readonly better: "lower" | "higher";
+  /** Whether the worst samples matter too: the table then also says where 95 and 99 % of them lie. */
+  readonly tails?: boolean;
   readonly ours: Subject;
   readonly peers: readonly Subject[];
 }

@@ -75,3 +75,18 @@ test("results → an aligned table with three significant digits", async () => {
     "                       v86   unavailable: not installed",
   ]);
 });
+
+test("a case whose tails matter → where 95 and 99 % of its samples lie, below the medians", async () => {
+  let sample = 0;
+  const counting: Subject = { name: "a", measure: () => sample++ };
+  const bench = caseOf("lower", counting);
+  const cases = bench.cases.map((each) => ({ ...each, tails: true }));
+  // The first sample, 0, is thrown away.
+  const results = await runSession({ ...bench, cases }, { ...options, rounds: 101 });
+  expect(results[0]?.ours).toMatchObject({ median: 51, tails: { p95: 96, p99: 100 } });
+  const lines = table(results).split("\n");
+  expect(lines.slice(2).map((line) => line.trim().split(/ {2,}/))).toEqual([
+    ["p95", "96 ms"],
+    ["p99", "100 ms"],
+  ]);
+});

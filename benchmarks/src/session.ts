@@ -1,5 +1,5 @@
 import type { Bench, Case, Subject } from "./bench.ts";
-import { type Interval, median, medianInterval, spread } from "./statistics.ts";
+import { type Interval, median, medianInterval, quantile, spread } from "./statistics.ts";
 
 export interface SubjectResult {
   readonly name: string;
@@ -8,6 +8,8 @@ export interface SubjectResult {
   readonly median: number;
   /** Distance between the quartiles over the median. */
   readonly spread: number;
+  /** Where 95 and 99 % of the samples are as good, where the case asks for it. */
+  readonly tails?: { readonly p95: number; readonly p99: number };
 }
 
 /** A peer beside ours; `unavailable` says why it has no samples. */
@@ -83,7 +85,13 @@ async function runCase(each: Case, options: SessionOptions): Promise<CaseResult>
   }
   const [ours, ...peers] = runs.map(({ subject: { name }, samples, unavailable }) => ({
     unavailable,
-    measured: { name, samples, median: median(samples), spread: spread(samples) },
+    measured: {
+      name,
+      samples,
+      median: median(samples),
+      spread: spread(samples),
+      ...(each.tails && { tails: tailsOf(each.better, samples) }),
+    },
   }));
   if (ours === undefined) throw new Error("a case has a subject of ours");
   return {
@@ -96,6 +104,14 @@ async function runCase(each: Case, options: SessionOptions): Promise<CaseResult>
       return { ...measured, ratio: ratioOf(each.better, ours.measured.samples, measured.samples) };
     }),
   };
+}
+
+function tailsOf(
+  better: Case["better"],
+  samples: readonly number[],
+): { readonly p95: number; readonly p99: number } {
+  const at = (share: number): number => quantile(samples, better === "lower" ? share : 1 - share);
+  return { p95: at(0.95), p99: at(0.99) };
 }
 
 function ratioOf(better: Case["better"], ours: readonly number[], peer: readonly number[]): Ratio {

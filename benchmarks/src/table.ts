@@ -1,4 +1,4 @@
-import type { CaseResult, PeerResult } from "./session.ts";
+import type { CaseResult, PeerResult, SubjectResult } from "./session.ts";
 
 /** The results as an aligned text table: one line for each peer of each case. */
 export function table(results: readonly CaseResult[]): string {
@@ -9,12 +9,25 @@ export function table(results: readonly CaseResult[]): string {
 function rowsOf(result: CaseResult): string[][] {
   const { name, unit, ours, peers } = result;
   const own = [name, amount(ours.median, unit), percent(ours.spread)];
-  if (peers.length === 0) return [own];
-  return peers.map((peer, index) => [
-    ...(index === 0 ? own : ["", "", ""]),
-    peer.name,
-    ...peerCells(peer, unit),
+  if (peers.length === 0) return [own, ...tailRows(ours, undefined, unit)];
+  return peers.flatMap((peer, index) => [
+    [...(index === 0 ? own : ["", "", ""]), peer.name, ...peerCells(peer, unit)],
+    ...tailRows(index === 0 ? ours : undefined, "unavailable" in peer ? undefined : peer, unit),
   ]);
+}
+
+/** Where most samples lie, below the medians. */
+function tailRows(
+  ours: SubjectResult | undefined,
+  peer: SubjectResult | undefined,
+  unit: string,
+): string[][] {
+  const cell = (subject: SubjectResult | undefined, which: "p95" | "p99"): string =>
+    subject?.tails ? amount(subject.tails[which], unit) : "";
+  return (["p95", "p99"] as const).flatMap((which) => {
+    const [own, other] = [cell(ours, which), cell(peer, which)];
+    return own || other ? [[`  ${which}`, own, "", "", other]] : [];
+  });
 }
 
 function peerCells(peer: PeerResult, unit: string): string[] {

@@ -82,6 +82,10 @@ export const imagesErrors = {
       "the disk {path} of the image {name} was altered: remove the image and import it again",
   },
   QZ_IMAGES_CANCELLED: { status: "cancelled", message: "building the image was cancelled" },
+  QZ_IMAGES_USAGE: {
+    status: "invalid",
+    message: "{problem}; see queztl-images --help",
+  },
 } as const satisfies ErrorCatalogue;
 
 export const imagesError = defineErrors(imagesErrors);
