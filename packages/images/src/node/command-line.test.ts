@@ -25,10 +25,11 @@ test("command lines → what they ask for", () => {
     options: { name: "app", from: { tar: "-" }, size: 2 * 2 ** 30, replace: true },
   });
   expect(
-    parseCommandLine([
-      ...["import", "app", "--oci", "dir", "--image", "latest", "--flavour", "generic"],
-      ...["--free", "300M", "--warm-up", "app --version", "--warm-up", "true"],
-    ]),
+    parseCommandLine(
+      "import app --oci dir --image latest --flavour generic --free 300M --warm-up app_--version --warm-up true"
+        .split(" ")
+        .map((word) => word.replace("_", " ")),
+    ),
   ).toEqual({
     command: "import",
     options: {

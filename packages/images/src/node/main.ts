@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 import { Readable } from "node:stream";
-import type { ReadableStream as NodeWebStream } from "node:stream/web";
 import { isQueztlError } from "@queztl/errors";
 import { HELP, parseCommandLine } from "./command-line.ts";
 import { importImage } from "./import-image.ts";
@@ -51,8 +50,7 @@ async function main(args: readonly string[], signal: AbortSignal): Promise<void>
       return;
     case "import": {
       const { from, ...options } = asked.options;
-      const input = (): ReadableStream<Uint8Array> =>
-        Readable.toWeb(process.stdin) as NodeWebStream as ReadableStream<Uint8Array>;
+      const input = (): ReadableStream<Uint8Array> => Readable.toWeb(process.stdin);
       const source = "tar" in from && from.tar === "-" ? { tar: input() } : from;
       const onProgress = progressLines();
       print(show(await importImage({ ...options, from: source, signal, onProgress })));
