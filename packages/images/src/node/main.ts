@@ -50,8 +50,10 @@ async function main(args: readonly string[], signal: AbortSignal): Promise<void>
       return;
     case "import": {
       const { from, ...options } = asked.options;
-      const input = (): ReadableStream<Uint8Array> => Readable.toWeb(process.stdin);
-      const source = "tar" in from && from.tar === "-" ? { tar: input() } : from;
+      const source =
+        "tar" in from && from.tar === "-"
+          ? { tar: Readable.toWeb(process.stdin) as ReadableStream<Uint8Array> }
+          : from;
       const onProgress = progressLines();
       print(show(await importImage({ ...options, from: source, signal, onProgress })));
       return;
