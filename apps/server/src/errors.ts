@@ -39,7 +39,7 @@ export const serverErrors = defineErrors({
   QZ_SERVER_CONFIG_INVALID: { status: "invalid", message: "the configuration is wrong: {problem}" },
   QZ_SERVER_USAGE: {
     status: "invalid",
-    message: "{problem}; `queztl-server --help` shows the flags",
+    message: "{problem}; run queztl-server --help for the flags",
   },
   QZ_SERVER_HOME_IN_USE: {
     status: "conflict",
@@ -82,7 +82,7 @@ export const serverErrors = defineErrors({
     status: "conflict",
     message: "node {node} cannot be removed: {problem}",
   },
-  QZ_SERVER_IMAGE_UNSUPPORTED: {
+  QZ_SERVER_UNSUPPORTED: {
     status: "unavailable",
     message: "{what} is not possible yet; {instead}",
   },
@@ -91,9 +91,9 @@ export const serverErrors = defineErrors({
     message: "this server has nothing to run VMs with: {problem}",
   },
   QZ_SERVER_VM_CRASHED: { status: "internal", message: "VM {vm} ended unexpectedly: {problem}" },
-  QZ_SERVER_TASK_NO_SKILL: {
+  QZ_SERVER_TASK_REFUSED: {
     status: "invalid",
-    message: "no skill knows how to do this ({domain}); give a command",
+    message: "the skill {skill} refuses its input: {problem}",
   },
   QZ_SERVER_TASK_FAILED: {
     status: "guest",

@@ -4,6 +4,7 @@ import { statfs } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { createRouter, type Services } from "@queztl/api";
+import { builtInSkills, loadSkills } from "@queztl/skills/node";
 import pino, { type Logger } from "pino";
 import { BrainHost } from "./brain/brain-host.ts";
 import { createBrainService } from "./brain/brain-service.ts";
@@ -25,14 +26,13 @@ import { Metrics } from "./observe/metrics.ts";
 import { OptimisationCycle } from "./optimise/cycle.ts";
 import { IdleVms } from "./optimise/idle-vms.ts";
 import { createStatsService } from "./stats/stats.ts";
-import { SkillBook } from "./tasks/skill.ts";
 import { TaskLogs } from "./tasks/task-logs.ts";
 import { TaskQueue } from "./tasks/task-queue.ts";
 import { TaskRecords } from "./tasks/task-records.ts";
 import { TaskRunner } from "./tasks/task-runner.ts";
 import { createTaskService } from "./tasks/task-service.ts";
 import { Fleet } from "./vms/fleet.ts";
-import { createNoVms } from "./vms/no-vms.ts";
+import { createHypervisorHost } from "./vms/hypervisor-host.ts";
 import { UndoStack } from "./undo-stack.ts";
 import { Tickets } from "./vms/tickets.ts";
 import type { VmHost } from "./vms/vm-host.ts";
@@ -122,7 +122,7 @@ async function assembled(
   const tokens = new Tokens(records, events);
 
   onStep("opening the brain");
-  const vmHost = await vmHostOf(options, home);
+  const vmHost = await (options.vmHost ?? createHypervisorHost)(home);
   const own = hostCapacity();
   const reservations = new Reservations({
     cpu: settings.get("node.cpu") ?? own.cpu,
@@ -151,6 +151,7 @@ async function assembled(
   );
   await queue.start();
   undo.defer(() => queue.stop());
+  const skills = await loadSkills([builtInSkills, join(home, "skills")]);
   const runner = new TaskRunner({
     home,
     records: taskRecords,
@@ -162,7 +163,7 @@ async function assembled(
     settings,
     events,
     metrics,
-    skills: new SkillBook([]),
+    skills,
     log,
   });
   const { diskMib } = await freeDisk(home);
@@ -328,10 +329,6 @@ function openDatabase(config: Config, onStep: (step: string) => void): Promise<D
   }
   onStep("opening Postgres");
   return openPostgres({ url, connections: config.get("database.connections") });
-}
-
-async function vmHostOf({ vmHost }: ServerOptions, home: string): Promise<VmHost> {
-  return vmHost === undefined ? createNoVms("it has no hypervisor yet") : vmHost(home);
 }
 
 async function freeDisk(home: string): Promise<{ diskMib: number }> {

@@ -37,7 +37,8 @@ export class EventLog {
     readonly done: () => void;
     readonly failed: (cause: unknown) => void;
   }[] = [];
-  #writing: Promise<void> | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #busy = false;
 
   constructor(records: Records, onEvent: (event: Row) => void = () => undefined) {
     this.#records = records;
@@ -65,7 +66,9 @@ export class EventLog {
     };
     return new Promise((done, failed) => {
       this.#pending.push({ values, done, failed });
-      this.#writing ??= this.#write().finally(() => (this.#writing = undefined));
+      if (this.#busy) return;
+      this.#busy = true;
+      this.#writing = this.#write();
     });
   }
 
@@ -108,6 +111,8 @@ export class EventLog {
         for (const { failed } of batch) failed(cause);
       }
     }
+    // In the same turn as the last look, so that nothing is left waiting in between.
+    this.#busy = false;
   }
 
   #tell(row: Row): void {

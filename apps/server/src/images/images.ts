@@ -51,7 +51,7 @@ export class Images {
     build: async ({ name, flavour, packages }, { principal, requestId }) => {
       if (packages.length > 0 || (!BUILT_IN_IMAGES.includes(name) && flavour !== undefined)) {
         const known = BUILT_IN_IMAGES.join(", ");
-        throw serverErrors("QZ_SERVER_IMAGE_UNSUPPORTED", {
+        throw serverErrors("QZ_SERVER_UNSUPPORTED", {
           what: `an image ${name} of packages of your choice`,
           instead: `build one of ${known}, or import a root file system as a tar archive`,
         });
@@ -66,7 +66,7 @@ export class Images {
     },
     import: async ({ name, file, source }, { principal, requestId }) => {
       if (file === undefined) {
-        throw serverErrors("QZ_SERVER_IMAGE_UNSUPPORTED", {
+        throw serverErrors("QZ_SERVER_UNSUPPORTED", {
           what: `fetching ${source}`,
           instead: "send a tar archive of the root file system with file.create and file.write",
         });

@@ -1,5 +1,5 @@
 import type { Task } from "@queztl/api";
-import { DEFAULT_SIZE_CLASSES, type Decision, type Outcome as LearnedOutcome } from "@queztl/brain";
+import { type Decision, type Outcome as LearnedOutcome } from "@queztl/brain";
 import { isQueztlError } from "@queztl/errors";
 import { and, eq, inArray } from "drizzle-orm";
 import { decidedResourcesOf } from "../brain/brain-service.ts";
@@ -12,19 +12,17 @@ import type { GuestFile, GuestProgram, HostedVm } from "../vms/vm-host.ts";
 import { readFile } from "node:fs/promises";
 import { GUEST_OVERHEAD_MIB } from "../vms/vm-service.ts";
 import { type AttemptEnd, outcomeOf } from "./attempt-end.ts";
-import type { Skill } from "./skill.ts";
 import { TaskFolder } from "./task-folder.ts";
+import { ProgressLines } from "./progress-lines.ts";
+import { EXIT_DATA, GUEST, planTask, type TaskPlan } from "./task-plan.ts";
 import { type AttemptRow, STARTED_STATES, type TaskFileRow, type TaskRow } from "./task-records.ts";
 import type { RunnerParts } from "./runner-parts.ts";
 
 type StepName = StoredStep["step"];
 
-/** The task's directory in its guest. */
-const TASK_DIRECTORY = "/task";
 /** Under this name a program outlives the server that started it. */
 const PROGRAM = "task";
 const RESULT_FILE = "result.json";
-const DATA_FILE = ".queztl/data.json";
 const LARGEST_RESULT = 1_000_000;
 const DEFAULT_DISK_MIB = 1024;
 /** Attempts that were lost with their VM or server, not by the task's own fault, before it is given up. */
@@ -43,6 +41,7 @@ export class Attempt {
   #stopped: Stop | undefined;
   #program: GuestProgram | undefined;
   #decision: Decision | undefined;
+  readonly #progress: ProgressLines;
   #vm: string | undefined;
   #done: Promise<void> = Promise.resolve();
 
@@ -50,6 +49,14 @@ export class Attempt {
     this.#parts = parts;
     this.#task = task;
     this.#folder = new TaskFolder(parts.home, task.id);
+    this.#progress = new ProgressLines(({ done, step, message }) => {
+      void parts.events.record({
+        type: "task.progress",
+        subject: task.id,
+        message: `${step}: ${message}`,
+        details: { done, step },
+      });
+    });
   }
 
   /** Makes the attempt, or goes on with one that an earlier server began. */
@@ -108,10 +115,11 @@ export class Attempt {
 
   async #make(): Promise<AttemptEnd> {
     const { logs, events, reservations } = this.#parts;
-    const { id: task, input, attempt } = this.#task;
-    const { decision, skill } = await this.#decide();
+    const { id: task, attempt } = this.#task;
+    const inputs = await this.#parts.records.files(task, "input");
+    const plan = await this.#planned(inputs);
+    const decision = await this.#decide(plan, inputs);
     const size = this.#sizeFor(decision);
-    const command = input.command ?? skill?.command ?? [];
     await logs
       .of(task)
       .say(
@@ -124,7 +132,6 @@ export class Attempt {
       message: `${decision.resources.memoryMib} MiB, ${decision.resources.vcpus} CPU, ${decision.resources.image}`,
       details: { decision: decision.id, attempt, confidence: decision.confidence },
     });
-    const inputs = await this.#parts.records.files(task, "input");
     const id = await this.#step("place", async () => {
       const id = (this.#vm = sortableId("vm"));
       const { priority } = this.#task;
@@ -134,18 +141,14 @@ export class Attempt {
       return id;
     });
     const vm = await this.#step("vm", () => this.#obtainVm(id, decision, size));
-    await this.#step("agent", () => vm.copyIn(TASK_DIRECTORY, this.#filesFor(inputs, skill)));
+    await this.#step("agent", () => vm.copyIn("/", plan.files()));
     this.#stop.signal.throwIfAborted();
     const limit = decision.resources.timeLimitSeconds;
-    return this.#follow(vm, inputs, async () => {
+    return this.#follow(vm, plan, inputs, async () => {
       const program = await vm.run({
-        command,
-        environment: {
-          QUEZTL_TASK: task,
-          QUEZTL_DATA: `${TASK_DIRECTORY}/${DATA_FILE}`,
-          ...input.environment,
-        },
-        directory: TASK_DIRECTORY,
+        command: plan.command,
+        environment: { QUEZTL_TASK: task, ...plan.environment },
+        directory: plan.directory,
         timeoutSeconds: limit,
         persist: PROGRAM,
         stdin: "none",
@@ -165,42 +168,47 @@ export class Attempt {
         ? undefined
         : (await brain.store.find({ decision: found.decision }))?.decision;
     const vm = this.#vm === undefined ? undefined : fleet.find(this.#vm);
-    const program = vm?.state === "running" ? await vm.attach(PROGRAM) : undefined;
-    if (vm === undefined || program === undefined) return { outcome: "lost" };
+    if (vm?.state !== "running") return { outcome: "lost" };
     const inputs = await records.files(this.#task.id, "input");
-    return this.#follow(vm, inputs, async () => {
-      if (found.runningAt === null) await this.#started();
-      return program;
-    });
+    try {
+      const plan = await this.#planned(inputs);
+      return await this.#follow(vm, plan, inputs, async () => {
+        const program = await vm.attach(PROGRAM);
+        if (found.runningAt === null) await this.#started();
+        return program;
+      });
+    } catch (cause) {
+      // Where nothing was started yet there is nothing to take over: it is tried again.
+      if (this.#stopped !== undefined) throw cause;
+      return { outcome: "lost" };
+    }
+  }
+
+  #planned(inputs: readonly TaskFileRow[]): Promise<TaskPlan> {
+    const { description, input } = this.#task;
+    return planTask({ description, input, files: this.#folder.planned(inputs) }, this.#parts);
   }
 
   /** What the task is given, and why. */
-  async #decide(): Promise<{ decision: Decision; skill: Skill | undefined }> {
-    const { brain, records, skills, settings, fleet, reservations } = this.#parts;
+  async #decide(plan: TaskPlan, inputs: readonly TaskFileRow[]): Promise<Decision> {
+    const { brain, records, settings, fleet, reservations } = this.#parts;
     const { id: task, description, input, attempt } = this.#task;
     const before = attempt > 1 ? await records.attempt(task, attempt - 1) : undefined;
-    const files = await records.files(task, "input");
-    const analysed = await this.#step("analyse", async () => {
+    const analysis = await this.#step("analyse", async () => {
       const most = Math.min(fleet.parts.host.mostMemoryMib, reservations.capacity.memoryMib);
       const { request, limits } = input;
-      const wishes = { memoryMib: request?.["memoryMib"] ?? settings.get("tasks.memoryMib") };
-      const plain = brain.analyse({ description });
-      const skill =
-        input.command === undefined
-          ? skills.find({ family: input.family, description, domain: plain.domain })
-          : undefined;
-      const family = input.family ?? skill?.name;
-      const image = input.image ?? skill?.image;
-      const analysis = brain.analyse({
+      const family = input.family ?? plan.skill?.manifest.name;
+      const vcpus = request?.["cpu"] ?? plan.request?.vcpus;
+      return brain.analyse({
         description,
-        files: files.map(({ name, bytes }) => ({ name, bytes })),
+        files: inputs.map(({ name, bytes }) => ({ name, bytes })),
         ...(input.data === undefined ? {} : { data: input.data }),
         ...(family === undefined ? {} : { family }),
-        ...(image === undefined ? {} : { image }),
+        ...(plan.image === undefined ? {} : { image: plan.image }),
         request: {
-          ...wishes,
-          ...(request?.["cpu"] === undefined ? {} : { vcpus: request["cpu"] }),
-          ...(request?.["gpu"] === undefined ? {} : { gpus: request["gpu"] }),
+          memoryMib:
+            request?.["memoryMib"] ?? plan.request?.memoryMib ?? settings.get("tasks.memoryMib"),
+          ...(vcpus === undefined ? {} : { vcpus }),
         },
         limits: {
           memoryMib: Math.min(limits?.["memoryMib"] ?? Infinity, most - GUEST_OVERHEAD_MIB),
@@ -214,7 +222,6 @@ export class Attempt {
           timeSeconds: limits?.["timeSeconds"],
         },
       });
-      return { analysis, skill };
     });
     const decision = await this.#step("estimate", async () => {
       const failed =
@@ -222,17 +229,17 @@ export class Attempt {
           ? (await brain.store.find({ decision: before.decision }))?.decision
           : undefined;
       return failed === undefined
-        ? brain.estimate(analysed.analysis, task)
+        ? brain.estimate(analysis, task)
         : brain.retry(failed, task, attempt);
     });
     this.#decision = decision;
     await this.#note({ decision: decision.id, resources: decidedResourcesOf(decision.resources) });
     const { family, domain } = decision.task;
     await records.records.update(tasks).set({ family, domain }).where(eq(tasks.id, task));
-    return { decision, skill: analysed.skill };
+    return decision;
   }
 
-  /** The size of the VM: the decision and what the guest's system takes, rounded up to a class where that is allowed. */
+  /** The size of the VM: the decision and what the guest's system takes, rounded up to a template's where that is allowed. */
   #sizeFor({ resources }: Decision): { cpu: number; memoryMib: number } {
     const { fleet, reservations } = this.#parts;
     const { mostMemoryMib, mostCpu } = fleet.parts.host;
@@ -241,15 +248,14 @@ export class Attempt {
       memoryMib: Math.min(resources.memoryMib + GUEST_OVERHEAD_MIB, mostMemoryMib),
     };
     const limit = (this.#task.input.limits?.["memoryMib"] ?? Infinity) + GUEST_OVERHEAD_MIB;
-    const fitting = DEFAULT_SIZE_CLASSES.find(
-      ({ vcpus, memoryMib }) =>
-        vcpus >= need.cpu &&
-        vcpus <= mostCpu &&
-        memoryMib >= need.memoryMib &&
-        memoryMib <= Math.min(limit, mostMemoryMib) &&
-        reservations.fits({ cpu: vcpus, memoryMib }),
+    const { sizes } = fleet.parts.host;
+    const cpu = sizes.cpu.find((each) => each >= need.cpu && each <= mostCpu);
+    const memoryMib = sizes.memoryMib.find(
+      (each) => each >= need.memoryMib && each <= Math.min(limit, mostMemoryMib),
     );
-    return fitting === undefined ? need : { cpu: fitting.vcpus, memoryMib: fitting.memoryMib };
+    if (cpu === undefined || memoryMib === undefined) return need;
+    const size = { cpu, memoryMib };
+    return reservations.fits(size) ? size : need;
   }
 
   async #obtainVm(
@@ -268,6 +274,7 @@ export class Attempt {
         diskMib: Math.max(DEFAULT_DISK_MIB, Math.ceil(decision.resources.diskMib)),
         image: decision.resources.image,
         ports: [],
+        network: false,
         purpose: description.slice(0, 4096),
         task,
         decision: decision.id,
@@ -282,6 +289,7 @@ export class Attempt {
   /** Follows a program to its end and keeps what it left. */
   async #follow(
     vm: HostedVm,
+    plan: TaskPlan,
     inputs: readonly TaskFileRow[],
     begin: () => Promise<GuestProgram>,
   ): Promise<AttemptEnd> {
@@ -300,7 +308,10 @@ export class Attempt {
         told();
       });
       const pump = async (stream: "stdout" | "stderr") => {
-        for await (const piece of program[stream]) await log.write(stream, piece);
+        for await (const piece of program[stream]) {
+          await log.write(stream, piece);
+          if (stream === "stdout" && plan.skill !== undefined) this.#progress.take(piece);
+        }
       };
       const ended = Promise.all([pump("stdout"), pump("stderr"), program.done]);
       // Where the server lets go, the failure of what it read from is no news.
@@ -314,19 +325,26 @@ export class Attempt {
       return { outcome: "timeout", run, problem: this.#deadlinePassed() };
     const outcome = outcomeOf(run);
     await this.#step("collect", async () => {
-      const rows = await this.#folder.keepResults(ownFiles(vm.copyOut(TASK_DIRECTORY)), {
+      const rows = await this.#folder.keepResults(leftBy(vm, plan), {
         inputs,
         mostMib: settings.get("tasks.resultMib"),
         passedOver: (name) => {
-          void log.say(
-            "system",
-            `a file with an unusable name was left out: ${JSON.stringify(name)}\n`,
-          );
+          const shown = JSON.stringify(name);
+          void log.say("system", `a file with an unusable name was left out: ${shown}\n`);
         },
       });
+      if (outcome === "ok" && plan.skill !== undefined) {
+        await this.#folder.verify(rows, plan.skill);
+      }
       await this.#keepRows(rows);
     });
-    return { outcome, run };
+    const { refusal } = this.#progress;
+    if (plan.skill === undefined || run.exitCode !== EXIT_DATA || refusal === undefined) {
+      return { outcome, run };
+    }
+    const { name } = plan.skill.manifest;
+    const problem = problemOf(serverErrors("QZ_SERVER_TASK_REFUSED", { skill: name, problem: refusal }));
+    return { outcome, run, problem };
   }
 
   async #keepRows(rows: readonly (typeof taskFiles.$inferInsert)[]): Promise<void> {
@@ -338,16 +356,6 @@ export class Attempt {
         await records.insert(taskFiles).values(rows.slice(at, at + 1000));
       }
     });
-  }
-
-  /** What goes into the guest: the task's files, its parameters, the skill. */
-  async *#filesFor(
-    inputs: readonly TaskFileRow[],
-    skill: Skill | undefined,
-  ): AsyncGenerator<GuestFile> {
-    yield memoryFile(DATA_FILE, Buffer.from(JSON.stringify(this.#task.input.data ?? null)));
-    for (const { path, bytes } of skill?.files ?? []) yield memoryFile(path, bytes);
-    yield* this.#folder.inputs(inputs);
   }
 
   async #started(): Promise<void> {
@@ -586,18 +594,10 @@ export class Attempt {
   }
 }
 
-/** What lies under names of our own is no result. */
-async function* ownFiles(files: AsyncIterable<GuestFile>): AsyncGenerator<GuestFile> {
-  for await (const file of files) if (!file.path.startsWith(".queztl/")) yield file;
-}
-
-function memoryFile(path: string, bytes: Uint8Array): GuestFile {
-  return {
-    path,
-    bytes: bytes.byteLength,
-    mode: 0o644,
-    content: new Blob([Uint8Array.from(bytes)]).stream(),
-  };
+/** What is taken out of a guest: a skill's output, or what a command left beside its files as well. */
+async function* leftBy(vm: HostedVm, { skill }: TaskPlan): AsyncGenerator<GuestFile> {
+  if (skill === undefined) yield* vm.copyOut(GUEST.files);
+  yield* vm.copyOut(GUEST.output);
 }
 
 /** A guest's JSON as a database keeps it: without NUL and halves of characters. */

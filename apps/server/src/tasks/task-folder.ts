@@ -1,14 +1,13 @@
 import { createHash } from "node:crypto";
-import { copyFile, mkdir, open, rm, writeFile } from "node:fs/promises";
-import { createReadStream } from "node:fs";
-import { join } from "node:path";
-import { Readable } from "node:stream";
-import type { ReadableStream as WebStream } from "node:stream/web";
+import { copyFile, link, mkdir, open, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import type { InputOf } from "@queztl/api";
+import { collectOutputs, type Skill } from "@queztl/skills/node";
 import type { taskFiles } from "../database/schema.ts";
 import { serverErrors } from "../errors.ts";
 import type { Files } from "../files/files.ts";
 import type { GuestFile } from "../vms/vm-host.ts";
+import type { PlannedFile } from "./task-plan.ts";
 
 type FileRow = typeof taskFiles.$inferInsert;
 type SubmittedFile = NonNullable<InputOf<"task.submit">["files"]>[number];
@@ -17,6 +16,8 @@ const MIB = 1_048_576;
 const MOST_FILES = 10_000;
 /** As the contract's relative paths: what else a guest may call a file is not kept. */
 const LONGEST_NAME = 512;
+/** What keeps a folder of ours in place while it is empty. */
+const OWN_FILE = ".queztl";
 
 /** A task's own folder on this computer: its log, what came with it, what it left. */
 export class TaskFolder {
@@ -59,13 +60,9 @@ export class TaskFolder {
     return rows;
   }
 
-  /** The inputs as they go into a guest. */
-  async *inputs(rows: readonly FileRow[]): AsyncGenerator<GuestFile> {
-    for (const row of rows) {
-      const stream = createReadStream(this.pathOf(row));
-      const content = Readable.toWeb(stream) as WebStream<Uint8Array> as ReadableStream<Uint8Array>;
-      yield { path: row.name, bytes: row.bytes, mode: row.mode, content };
-    }
+  /** The inputs as plans have them. */
+  planned(rows: readonly FileRow[]): PlannedFile[] {
+    return rows.map((row) => ({ name: row.name, bytes: row.bytes, path: this.pathOf(row) }));
   }
 
   /**
@@ -84,21 +81,17 @@ export class TaskFolder {
     const folder = join(this.path, "results");
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true });
-    const rows: FileRow[] = [];
-    let total = 0;
+    const rows = new Map<string, FileRow>();
+    let [total, stored] = [0, 0];
     for await (const { path: name, mode, content } of left) {
+      if (name === OWN_FILE) continue;
       if (!isKeptName(name)) {
         options.passedOver(name);
         continue;
       }
-      const row = {
-        task: this.task,
-        kind: "result",
-        name,
-        stored: String(rows.length),
-        mode,
-      } as const;
-      if (rows.length >= MOST_FILES) {
+      const row = { task: this.task, kind: "result", name, stored: String(stored), mode } as const;
+      stored += 1;
+      if (stored > MOST_FILES) {
         throw serverErrors("QZ_SERVER_RESULT_TOO_LARGE", { limit: `${MOST_FILES} files` });
       }
       const { bytes, sha256 } = await this.#save(this.pathOf(row), content, (written) => {
@@ -106,11 +99,30 @@ export class TaskFolder {
           throw serverErrors("QZ_SERVER_RESULT_TOO_LARGE", { limit: `${options.mostMib} MiB` });
         }
       });
-      if (inputs.get(name) === sha256) continue;
       total += bytes;
-      rows.push({ ...row, bytes, sha256 });
+      if (inputs.get(name) !== sha256) rows.set(name, { ...row, bytes, sha256 });
     }
-    return rows;
+    return [...rows.values()];
+  }
+
+  /**
+   * Has a skill's own rules look at the results: that all it promises is there, and is what the guest wrote. Throws
+   * `QZ_SKILLS_OUTPUT_INVALID`.
+   */
+  async verify(rows: readonly FileRow[], { manifest }: Skill): Promise<void> {
+    const folder = join(this.path, "verify");
+    await rm(folder, { recursive: true, force: true });
+    await mkdir(folder);
+    try {
+      for (const row of rows) {
+        const path = join(folder, row.name);
+        await mkdir(dirname(path), { recursive: true });
+        await link(this.pathOf(row), path);
+      }
+      await collectOutputs(manifest, folder);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
   }
 
   remove(): Promise<void> {
@@ -119,7 +131,7 @@ export class TaskFolder {
 
   async #save(
     path: string,
-    content: ReadableStream<Uint8Array>,
+    content: AsyncIterable<Uint8Array>,
     check: (written: number) => void,
   ): Promise<{ bytes: number; sha256: string }> {
     const hash = createHash("sha256");

@@ -5,6 +5,7 @@ import { serverErrors } from "../errors.ts";
 import { LOCAL_NODE } from "../nodes/nodes.ts";
 import { Attempt } from "./attempt.ts";
 import type { RunnerParts } from "./runner-parts.ts";
+import { type PlannedTask, planTask } from "./task-plan.ts";
 import type { QueuedJob } from "./task-queue.ts";
 import { type AttemptRow, STARTED_STATES, type TaskRow } from "./task-records.ts";
 
@@ -35,14 +36,9 @@ export class TaskRunner {
   }
 
   /** Refuses what can never be done, while its user is there to hear it. */
-  check({ description, family, command, request, limits }: InputOf<"task.submit">): void {
-    const { fleet, reservations, skills, brain } = this.#parts;
-    if (command === undefined) {
-      const { domain } = brain.analyse({ description });
-      if (skills.find({ family, description, domain }) === undefined) {
-        throw serverErrors("QZ_SERVER_TASK_NO_SKILL", { domain });
-      }
-    }
+  async check(task: PlannedTask, wishes: Pick<InputOf<"task.submit">, "request" | "limits">): Promise<void> {
+    const { fleet, reservations } = this.#parts;
+    const { request, limits } = wishes;
     const most = Math.min(fleet.parts.host.mostMemoryMib, reservations.capacity.memoryMib);
     const wanted = Math.min(request?.memoryMib ?? 0, limits?.memoryMib ?? Infinity);
     if (wanted > most) {
@@ -53,6 +49,7 @@ export class TaskRunner {
         capacity: `${most} MiB`,
       });
     }
+    await planTask(task, this.#parts);
   }
 
   /** Takes up what an earlier server left, then looks at the queue until `stop`. */

@@ -58,11 +58,24 @@ export function createTaskService(parts: TaskServiceParts): ServiceOf<"task"> {
         const before = await known(createdBy, idempotencyKey);
         if (before !== undefined) return records.shown(before);
       }
-      runner.check(input);
       await admit();
       const id = sortableId("task");
       const folder = new TaskFolder(home, id);
-      const inputs = await folder.keepInputs(input.files, files);
+      const kept = {
+        ...(input.data === undefined ? {} : { data: input.data }),
+        ...(input.image === undefined ? {} : { image: input.image }),
+        ...(input.command === undefined ? {} : { command: input.command }),
+        ...(input.family === undefined ? {} : { family: input.family }),
+        environment: input.environment,
+      };
+      let inputs: Awaited<ReturnType<TaskFolder["keepInputs"]>>;
+      try {
+        inputs = await folder.keepInputs(input.files, files);
+        await runner.check({ description, input: kept, files: folder.planned(inputs) }, input);
+      } catch (cause) {
+        await folder.remove();
+        throw cause;
+      }
       const row: TaskRow = {
         id,
         description,
@@ -72,13 +85,9 @@ export function createTaskService(parts: TaskServiceParts): ServiceOf<"task"> {
         priority,
         labels,
         input: {
-          ...(input.data === undefined ? {} : { data: input.data }),
-          ...(input.image === undefined ? {} : { image: input.image }),
-          ...(input.command === undefined ? {} : { command: input.command }),
+          ...kept,
           ...(input.request === undefined ? {} : { request: input.request }),
           ...(input.limits === undefined ? {} : { limits: input.limits }),
-          ...(input.family === undefined ? {} : { family: input.family }),
-          environment: input.environment,
         },
         deadline: input.deadline === undefined ? null : new Date(input.deadline),
         attemptsAllowed: input.attempts,
@@ -94,18 +103,17 @@ export function createTaskService(parts: TaskServiceParts): ServiceOf<"task"> {
         startedAt: null,
         endedAt: null,
       };
-      const kept = await records.records.transaction(async (records) => {
-        const [inserted] = await records
-          .insert(tasks)
+      const inserted = await records.records.transaction(async (records) => {
+        const [made] = await records.insert(tasks)
           .values(row)
           .onConflictDoNothing()
           .returning();
-        if (inserted === undefined) return false;
+        if (made === undefined) return false;
         if (inputs.length > 0) await records.insert(taskFiles).values(inputs);
         await queue.add(records, [{ id, priority }]);
         return true;
       });
-      if (!kept) {
+      if (!inserted) {
         // The same key came twice at once: the other one's task is the answer.
         await folder.remove();
         const before = await known(createdBy, idempotencyKey ?? "");

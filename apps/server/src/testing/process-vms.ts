@@ -3,7 +3,6 @@ import { createReadStream, existsSync, openSync, readFileSync } from "node:fs";
 import { cp, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
-import type { ReadableStream as WebStream } from "node:stream/web";
 import type {
   GuestFile,
   GuestProgram,
@@ -34,13 +33,15 @@ export function createProcessVms(home: string, options: { mostMemoryMib?: number
     engines: ["emulator"],
     mostMemoryMib: options.mostMemoryMib ?? 3584,
     mostCpu: 16,
+    sizes: { memoryMib: [256, 512, 1024, 2048], cpu: [1, 2, 4] },
     async create(spec) {
       await mkdir(join(pathOf(spec.id), "root"), { recursive: true });
       const ports = spec.ports.map(({ host = 40_000, ...port }) => ({ ...port, host }));
       await save(pathOf(spec.id), { spec: { ...spec, ports }, state: "stopped", startedAt: 0 });
       return new ProcessVm(pathOf(spec.id), spec.id);
     },
-    open: openVm,
+    open: ({ id }) => openVm(id),
+    remove: async (id) => (await openVm(id))?.destroy(),
     list: () => readdir(folder).catch(() => []),
     prepare: async () => undefined,
     templates: async () => [],
@@ -152,9 +153,10 @@ class ProcessVm implements HostedVm {
     return programOf(directory, spec.timeoutSeconds);
   }
 
-  async attach(name: string): Promise<GuestProgram | undefined> {
+  async attach(name: string): Promise<GuestProgram> {
     const directory = join(this.#path, "programs", name);
-    return existsSync(join(directory, "pid")) ? programOf(directory) : undefined;
+    if (!existsSync(join(directory, "pid"))) throw new Error(`no program ${name}`);
+    return programOf(directory);
   }
 
   async writeFile(
@@ -179,7 +181,7 @@ class ProcessVm implements HostedVm {
     for await (const { path, content, mode } of files) {
       const inside = join(this.#inside(into), path);
       await mkdir(dirname(inside), { recursive: true });
-      await writeFile(inside, Readable.fromWeb(content as WebStream), { mode });
+      await writeFile(inside, content, { mode });
     }
   }
 
@@ -188,12 +190,11 @@ class ProcessVm implements HostedVm {
     for (const entry of await readdir(inside, { recursive: true, withFileTypes: true })) {
       if (!entry.isFile()) continue;
       const path = join(entry.parentPath, entry.name);
-      const content = Readable.toWeb(createReadStream(path)) as WebStream<Uint8Array>;
       yield {
         path: path.slice(inside.length + 1),
         bytes: (await stat(path)).size,
         mode: 0o644,
-        content: content as ReadableStream<Uint8Array>,
+        content: createReadStream(path),
       };
     }
   }
@@ -218,7 +219,7 @@ class ProcessVm implements HostedVm {
     return [piece].filter(({ offset }) => offset > from).slice(0, limit);
   }
 
-  logGrown(signal: AbortSignal): Promise<void> {
+  logGrown(_: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) =>
       signal.addEventListener("abort", () => resolve(), { once: true }),
     );

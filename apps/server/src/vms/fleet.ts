@@ -231,7 +231,7 @@ export class Fleet {
     const rows = await records.select().from(vms).where(ne(vms.state, "destroyed"));
     let taken = 0;
     for (const row of rows) {
-      const vm = await host.open(row.id).catch((error: unknown) => {
+      const vm = await host.open(specOf(row)).catch((error: unknown) => {
         log.warn({ err: error, vm: row.id }, "a VM cannot be taken over");
         return undefined;
       });
@@ -261,7 +261,7 @@ export class Fleet {
     for (const id of await host.list()) {
       if (known.has(id)) continue;
       log.warn({ vm: id }, "a VM that no record knows is removed");
-      await (await host.open(id))?.destroy();
+      await host.remove(id);
     }
     if (taken > 0) {
       await events.record({
@@ -306,3 +306,16 @@ export function problemOf(cause: unknown): { code: string; message: string } {
   }
   return { code: "QZ_API_INTERNAL", message: "the server failed; its log has the cause" };
 }
+
+/** A VM as it was asked for, from its record. */
+const specOf = (row: VmRow) => ({
+  id: row.id,
+  name: row.name,
+  image: row.image,
+  cpu: row.cpu,
+  memoryMib: row.memoryMib,
+  diskMib: row.diskMib,
+  ports: row.ports,
+  network: row.task === null,
+  started: row.startedAt !== null,
+});

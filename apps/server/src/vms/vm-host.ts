@@ -17,6 +17,8 @@ export interface VmSpec {
     protocol: "tcp" | "udp";
     address: string;
   }[];
+  /** Whether it has a network card. */
+  readonly network: boolean;
 }
 
 /** How a program in a guest is run; no shell looks at its arguments. */
@@ -63,7 +65,7 @@ export interface GuestFile {
   readonly bytes: number;
   readonly mode: number;
   /** Must be read, or left, before the next file. */
-  readonly content: ReadableStream<Uint8Array>;
+  readonly content: AsyncIterable<Uint8Array>;
 }
 
 /** What a VM uses. */
@@ -123,8 +125,8 @@ export interface HostedVm {
   removeSnapshot(snapshot: string): Promise<void>;
   fork(spec: { readonly id: string; readonly name: string }): Promise<HostedVm>;
   run(spec: RunSpec): Promise<GuestProgram>;
-  /** Takes over a program that was started with `persist`; undefined where there is none. */
-  attach(name: string): Promise<GuestProgram | undefined>;
+  /** Takes over a program that was started with `persist`; where there is none, `done` rejects. */
+  attach(name: string): Promise<GuestProgram>;
   writeFile(
     path: string,
     data: Uint8Array,
@@ -145,8 +147,8 @@ export interface HostedVm {
   }): Promise<GuestConsole>;
   /** Pieces of the log from an offset on, the newest that many last where `tail` is given. */
   log(range: { from?: number; tail?: number; limit: number }): Promise<VmLogPiece[]>;
-  /** Resolves when the log may have grown. */
-  logGrown(signal: AbortSignal): Promise<void>;
+  /** Resolves when the log goes on after that place, or the VM is gone. */
+  logGrown(from: number, signal: AbortSignal): Promise<void>;
   usage(): Promise<VmUsage>;
   /** Asks the guest to give memory back to the host; how much it gave, in MiB. */
   reclaim(): Promise<number>;
@@ -159,12 +161,16 @@ export interface VmHost {
   /** The most memory one VM can have. */
   readonly mostMemoryMib: number;
   readonly mostCpu: number;
+  /** The sizes that templates are kept in: memory in MiB and processors, each the smallest first. */
+  readonly sizes: { readonly memoryMib: readonly number[]; readonly cpu: readonly number[] };
   /** Makes a VM, from a template where there is one. It is not started yet. */
   create(spec: VmSpec, options?: { signal?: AbortSignal }): Promise<HostedVm>;
-  /** A VM that an earlier server left; undefined where its folder or its monitor is gone. */
-  open(id: string): Promise<HostedVm | undefined>;
+  /** A VM that an earlier server left, as its record has it; undefined where nothing is left of it. */
+  open(spec: VmSpec & { readonly started: boolean }): Promise<HostedVm | undefined>;
   /** The ids of all VMs with a folder here. */
   list(): Promise<string[]>;
+  /** Removes a VM that no record knows. */
+  remove(id: string): Promise<void>;
   /** Makes ready what VMs of an image and size start from. */
   prepare(
     template: TemplateSpec,

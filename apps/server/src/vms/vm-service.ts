@@ -111,6 +111,7 @@ export function createVmService(parts: VmServiceParts): ServiceOf<"vm"> {
               address,
               ...(host === undefined ? {} : { host }),
             })),
+            network: true,
             labels,
             ...(purpose === undefined ? {} : { purpose }),
             ...(decision === undefined ? {} : { decision }),
@@ -364,7 +365,7 @@ export function createVmService(parts: VmServiceParts): ServiceOf<"vm"> {
         from ??= 0;
         if (pieces.length > 0) continue;
         if (fleet.find(handle.id) !== handle) return;
-        await handle.logGrown(signal);
+        await handle.logGrown(from, signal);
       }
     },
 

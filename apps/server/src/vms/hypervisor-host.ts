@@ -1,0 +1,140 @@
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { isQueztlError } from "@queztl/errors";
+import { TEMPLATE_SIZES, TemplateStore, Vm } from "@queztl/hypervisor/node";
+import { serverErrors } from "../errors.ts";
+import { HypervisorVm } from "./hypervisor-vm.ts";
+import type { HostedVm, TemplateSpec, VmHost, VmSpec } from "./vm-host.ts";
+
+/** VMs of ours carry this label: others in the same home are left alone. */
+const OURS = "queztl.server";
+const MOST_MEMORY_MIB = 3584;
+const MOST_CPU = 64;
+
+/** VMs of this computer's hypervisor: each in a process of its own that goes on without the server. */
+export function createHypervisorHost(home: string): VmHost {
+  const templates = new TemplateStore(home);
+  const opened = new Set<HypervisorVm>();
+  const kept = (vm: HypervisorVm): HypervisorVm => {
+    opened.add(vm);
+    return vm;
+  };
+  const context = { home, make: (spec: VmSpec, signal?: AbortSignal) => makeVm(home, spec, signal), kept };
+
+  return {
+    engines: ["emulator"],
+    mostMemoryMib: MOST_MEMORY_MIB,
+    mostCpu: MOST_CPU,
+    sizes: { memoryMib: TEMPLATE_SIZES.memoryMib, cpu: TEMPLATE_SIZES.cpus },
+
+    async create(spec): Promise<HostedVm> {
+      for (const { protocol, address } of spec.ports) checkPort(protocol, address);
+      const ports = await Promise.all(
+        spec.ports.map(async ({ host, ...port }) => ({ ...port, host: host ?? (await freePort()) })),
+      );
+      return kept(new HypervisorVm({ ...spec, ports }, undefined, context));
+    },
+
+    async open(spec) {
+      try {
+        const vm = await Vm.open(spec.id, { home });
+        const hosted = kept(new HypervisorVm(withPorts(spec), vm, context));
+        await hosted.refresh();
+        return hosted;
+      } catch (cause) {
+        if (!isQueztlError(cause, "QZ_HYPERVISOR_VM_UNKNOWN")) throw cause;
+        // It was made and never started: its record is all there is.
+        return spec.started ? undefined : kept(new HypervisorVm(withPorts(spec), undefined, context));
+      }
+    },
+
+    async list() {
+      const all = await Vm.list({ home });
+      return all.filter(({ labels }) => labels[OURS] !== undefined).map(({ id }) => id);
+    },
+    remove: (id) => Vm.destroy(id, { home }),
+
+    async prepare({ image, cpu, memoryMib }, { signal, onProgress }) {
+      const vm = await Vm.create({
+        home,
+        image,
+        cpus: cpu,
+        memoryMib,
+        labels: { [OURS]: "template" },
+        onProgress: (progress) => {
+          const what = "package" in progress ? ` ${progress.package ?? ""}` : "";
+          onProgress?.(`${progress.step}${what}`);
+        },
+        ...(signal && { signal }),
+      });
+      await vm.destroy();
+    },
+    async templates() {
+      const all = await templates.list();
+      return all.map(({ record }) => ({
+        image: record.name,
+        cpu: Number(record.inputs["cpus"] ?? 0),
+        memoryMib: Number(record.inputs["memoryMib"] ?? 0),
+      }));
+    },
+    async dropTemplate(wanted: TemplateSpec) {
+      for (const { id, record } of await templates.list()) {
+        const { cpus, memoryMib } = record.inputs;
+        const same = cpus === wanted.cpu && memoryMib === wanted.memoryMib;
+        if (record.name === wanted.image && same) await templates.remove(id);
+      }
+    },
+    async close() {
+      await Promise.all([...opened].map((vm) => vm.letGo()));
+      opened.clear();
+    },
+  };
+}
+
+function makeVm(home: string, spec: VmSpec, signal: AbortSignal | undefined): Promise<Vm> {
+  const forwards = spec.ports.map(({ guest, host = 0, protocol }) => ({
+    guestPort: guest,
+    hostPort: host,
+    protocol,
+  }));
+  return Vm.create({
+    home,
+    id: spec.id,
+    image: spec.image,
+    cpus: spec.cpu,
+    memoryMib: spec.memoryMib,
+    labels: { [OURS]: "1" },
+    ...(spec.network && { network: { forwards } }),
+    ...(signal && { signal }),
+  });
+}
+
+type Bound = VmSpec & { readonly ports: HostedVm["ports"] };
+
+const withPorts = (spec: VmSpec): Bound => ({
+  ...spec,
+  ports: spec.ports.map(({ host = 0, ...port }) => ({ ...port, host })),
+});
+
+function checkPort(protocol: string, address: string): void {
+  if (address !== "127.0.0.1") {
+    const what = `forwarding from ${address}`;
+    const instead = "forward from 127.0.0.1 and put a proxy before it";
+    throw serverErrors("QZ_SERVER_UNSUPPORTED", { what, instead });
+  }
+  if (protocol !== "tcp" && protocol !== "udp") {
+    throw serverErrors("QZ_SERVER_UNSUPPORTED", { what: protocol, instead: "forward tcp or udp" });
+  }
+}
+
+/** A port of the loopback that nobody listens on now. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
