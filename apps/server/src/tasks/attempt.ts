@@ -3,6 +3,7 @@ import { type Decision, type Outcome as LearnedOutcome } from "@queztl/brain";
 import { isQueztlError } from "@queztl/errors";
 import { and, eq, inArray } from "drizzle-orm";
 import { decidedResourcesOf } from "../brain/brain-service.ts";
+import { persistently } from "../database/persistently.ts";
 import { attempts, type StoredStep, taskFiles, tasks } from "../database/schema.ts";
 import { serverErrors } from "../errors.ts";
 import { traced } from "../observe/tracing.ts";
@@ -37,6 +38,7 @@ export class Attempt {
   readonly #task: TaskRow;
   readonly #folder: TaskFolder;
   readonly #stop = new AbortController();
+  readonly #letGo = new AbortController();
   readonly #steps: StoredStep[] = [];
   #stopped: Stop | undefined;
   #program: GuestProgram | undefined;
@@ -50,12 +52,7 @@ export class Attempt {
     this.#task = task;
     this.#folder = new TaskFolder(parts.home, task.id);
     this.#progress = new ProgressLines(({ done, step, message }) => {
-      void parts.events.record({
-        type: "task.progress",
-        subject: task.id,
-        message: `${step}: ${message}`,
-        details: { done, step },
-      });
+      void this.#tell("progress", `${step}: ${message}`, { done, step });
     });
   }
 
@@ -79,6 +76,7 @@ export class Attempt {
   /** The server stops: the VM goes on, and the next server takes it over. */
   async letGo(): Promise<void> {
     this.#end("let-go");
+    this.#letGo.abort(serverErrors("QZ_SERVER_STOPPING"));
     await this.#done.catch(() => undefined);
   }
 
@@ -114,7 +112,7 @@ export class Attempt {
   }
 
   async #make(): Promise<AttemptEnd> {
-    const { logs, events, reservations } = this.#parts;
+    const { logs, reservations } = this.#parts;
     const { id: task, attempt } = this.#task;
     const inputs = await this.#parts.records.files(task, "input");
     const plan = await this.#planned(inputs);
@@ -126,12 +124,11 @@ export class Attempt {
         "system",
         `attempt ${attempt}: ${decision.resources.memoryMib} MiB, ${decision.resources.vcpus} CPU\n`,
       );
-    await events.record({
-      type: "task.decided",
-      subject: task,
-      message: `${decision.resources.memoryMib} MiB, ${decision.resources.vcpus} CPU, ${decision.resources.image}`,
-      details: { decision: decision.id, attempt, confidence: decision.confidence },
-    });
+    await this.#tell(
+      "decided",
+      `${decision.resources.memoryMib} MiB, ${decision.resources.vcpus} CPU, ${decision.resources.image}`,
+      { decision: decision.id, attempt, confidence: decision.confidence },
+    );
     const id = await this.#step("place", async () => {
       const id = (this.#vm = sortableId("vm"));
       const { priority } = this.#task;
@@ -330,7 +327,9 @@ export class Attempt {
         mostMib: settings.get("tasks.resultMib"),
         passedOver: (name) => {
           const shown = JSON.stringify(name);
-          void log.say("system", `a file with an unusable name was left out: ${shown}\n`);
+          log
+            .say("system", `a file with an unusable name was left out: ${shown}\n`)
+            .catch(() => undefined);
         },
       });
       if (outcome === "ok" && plan.skill !== undefined) {
@@ -343,7 +342,9 @@ export class Attempt {
       return { outcome, run };
     }
     const { name } = plan.skill.manifest;
-    const problem = problemOf(serverErrors("QZ_SERVER_TASK_REFUSED", { skill: name, problem: refusal }));
+    const problem = problemOf(
+      serverErrors("QZ_SERVER_TASK_REFUSED", { skill: name, problem: refusal }),
+    );
     return { outcome, run, problem };
   }
 
@@ -359,19 +360,16 @@ export class Attempt {
   }
 
   async #started(): Promise<void> {
-    const { records, events } = this.#parts;
+    const { records } = this.#parts;
     const { id, attempt } = this.#task;
     await this.#note({ runningAt: new Date() });
-    await records.records
-      .update(tasks)
-      .set({ state: "running" })
-      .where(and(eq(tasks.id, id), eq(tasks.attempt, attempt), eq(tasks.state, "preparing")));
-    await events.record({
-      type: "task.started",
-      subject: id,
-      message: `attempt ${attempt} runs`,
-      details: { attempt, vm: this.#vm ?? "" },
-    });
+    await this.#surely(() =>
+      records.records
+        .update(tasks)
+        .set({ state: "running" })
+        .where(and(eq(tasks.id, id), eq(tasks.attempt, attempt), eq(tasks.state, "preparing"))),
+    );
+    await this.#tell("started", `attempt ${attempt} runs`, { attempt, vm: this.#vm ?? "" });
   }
 
   #failed(cause: unknown): AttemptEnd {
@@ -398,59 +396,58 @@ export class Attempt {
 
   /** Learns, and writes down how it ended: from then on the attempt is over, whatever is killed. */
   async #finish(end: AttemptEnd): Promise<void> {
-    const { records, queue, events, logs, metrics } = this.#parts;
+    const { records, queue, logs, metrics } = this.#parts;
     const { id, attempt } = this.#task;
     const learned = await this.#learn(end);
     const result = end.outcome === "ok" ? await this.#result() : undefined;
     const next = this.#next(end);
     const { run } = end;
-    const over = await records.records.transaction(async (records) => {
-      await records
-        .update(attempts)
-        .set({
-          outcome: end.outcome,
-          steps: this.#steps,
-          exitCode: run?.signal === null && !run.timedOut ? run.exitCode : null,
-          peakMib: run?.peakMib ?? null,
-          cpuSeconds: run?.cpuSeconds ?? null,
-          wallSeconds: run?.wallSeconds ?? null,
-          endedAt: new Date(),
-        })
-        .where(and(eq(attempts.task, id), eq(attempts.number, attempt)));
-      const [row] = await records
-        .update(tasks)
-        .set({
-          state: next.state,
-          ...(next.state === "queued" ? {} : { endedAt: new Date() }),
-          ...(end.outcome === "lost" ? { attemptsForgiven: this.#task.attemptsForgiven + 1 } : {}),
-          problem: next.problem ?? null,
-          learned,
-          ...(result === undefined ? {} : { result: { value: result } }),
-        })
-        .where(
-          and(
-            eq(tasks.id, id),
-            eq(tasks.attempt, attempt),
-            inArray(tasks.state, [...STARTED_STATES]),
-          ),
-        )
-        .returning();
-      if (row !== undefined && next.state === "queued") await queue.add(records, [row]);
-      return row;
-    });
+    const over = await this.#surely(() =>
+      records.records.transaction(async (records) => {
+        await records
+          .update(attempts)
+          .set({
+            outcome: end.outcome,
+            steps: this.#steps,
+            exitCode: run?.signal === null && !run.timedOut ? run.exitCode : null,
+            peakMib: run?.peakMib ?? null,
+            cpuSeconds: run?.cpuSeconds ?? null,
+            wallSeconds: run?.wallSeconds ?? null,
+            endedAt: new Date(),
+          })
+          .where(and(eq(attempts.task, id), eq(attempts.number, attempt)));
+        const [row] = await records
+          .update(tasks)
+          .set({
+            state: next.state,
+            ...(next.state === "queued" ? {} : { endedAt: new Date() }),
+            ...(end.outcome === "lost"
+              ? { attemptsForgiven: this.#task.attemptsForgiven + 1 }
+              : {}),
+            problem: next.problem ?? null,
+            learned,
+            ...(result === undefined ? {} : { result: { value: result } }),
+          })
+          .where(
+            and(
+              eq(tasks.id, id),
+              eq(tasks.attempt, attempt),
+              inArray(tasks.state, [...STARTED_STATES]),
+            ),
+          )
+          .returning();
+        if (row !== undefined && next.state === "queued") await queue.add(records, [row]);
+        return row;
+      }),
+    );
     metrics.attempts.inc({ outcome: end.outcome });
     const log = logs.of(id);
     if (over !== undefined) {
       await log.say("system", `${next.words}\n`);
-      await events.record({
-        type: `task.${next.event}`,
-        subject: id,
-        message: next.words,
-        details: {
-          attempt,
-          outcome: end.outcome,
-          ...(next.problem && { code: next.problem.code }),
-        },
+      await this.#tell(next.event, next.words, {
+        attempt,
+        outcome: end.outcome,
+        ...(next.problem && { code: next.problem.code }),
       });
     }
     if (next.state !== "queued" || over === undefined) {
@@ -568,10 +565,37 @@ export class Attempt {
 
   #note(changes: Partial<AttemptRow>): Promise<unknown> {
     const { id, attempt } = this.#task;
-    return this.#parts.records.records
-      .update(attempts)
-      .set({ ...changes, steps: this.#steps })
-      .where(and(eq(attempts.task, id), eq(attempts.number, attempt)));
+    const { records } = this.#parts.records;
+    return this.#surely(() =>
+      records
+        .update(attempts)
+        .set({ ...changes, steps: this.#steps })
+        .where(and(eq(attempts.task, id), eq(attempts.number, attempt))),
+    );
+  }
+
+  /** Writes to the database, whatever it takes, unless the server lets go. */
+  #surely<Result>(work: () => PromiseLike<Result>): Promise<Result> {
+    return persistently(async () => work(), {
+      signal: this.#letGo.signal,
+      onRetry: (cause) => {
+        this.#parts.log.warn({ err: cause, task: this.#task.id }, "the database is waited for");
+      },
+    });
+  }
+
+  /** Tells what happened; what nobody can be told is logged, and changes nothing. */
+  async #tell(
+    what: string,
+    message: string,
+    details: Readonly<Record<string, string | number | boolean>>,
+  ): Promise<void> {
+    const { events, log } = this.#parts;
+    try {
+      await events.record({ type: `task.${what}`, subject: this.#task.id, message, details });
+    } catch (error) {
+      log.warn({ err: error, task: this.#task.id }, `task.${what} could not be told`);
+    }
   }
 
   /** Does a step and keeps how long it took. */

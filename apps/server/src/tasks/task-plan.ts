@@ -61,7 +61,13 @@ export async function planTask(
   }
   const { domain } = brain.analyse({ description });
   const names = files.map(({ name }) => name);
-  const choice = chooseSkill(skills, { description, family: input.family, domain, data, files: names });
+  const choice = chooseSkill(skills, {
+    description,
+    family: input.family,
+    domain,
+    data,
+    files: names,
+  });
   const run = await prepareSkill(choice.skill, {
     files: files.map(({ name, path }) => ({ name, path })),
     environment,

@@ -36,7 +36,10 @@ export class TaskRunner {
   }
 
   /** Refuses what can never be done, while its user is there to hear it. */
-  async check(task: PlannedTask, wishes: Pick<InputOf<"task.submit">, "request" | "limits">): Promise<void> {
+  async check(
+    task: PlannedTask,
+    wishes: Pick<InputOf<"task.submit">, "request" | "limits">,
+  ): Promise<void> {
     const { fleet, reservations } = this.#parts;
     const { request, limits } = wishes;
     const most = Math.min(fleet.parts.host.mostMemoryMib, reservations.capacity.memoryMib);
@@ -57,7 +60,10 @@ export class TaskRunner {
     await this.#reconcile();
     this.#loop = this.#work();
     this.#poll = setInterval(() => this.wake(), this.#parts.settings.get("queue.pollMilliseconds"));
-    this.#sweep = setInterval(() => void this.#expire(), SWEEP_MS);
+    this.#sweep = setInterval(() => {
+      void this.#expire();
+      void this.#adopt();
+    }, SWEEP_MS);
   }
 
   /** Something may be there to do. */
@@ -198,6 +204,26 @@ export class TaskRunner {
     }
     if (started.length + waiting.length > 0) {
       log.info({ started: started.length, waiting: waiting.length }, "tasks were taken over");
+    }
+  }
+
+  /** Takes up attempts that are written down and that nobody makes: their claim was cut off after it was kept. */
+  async #adopt(): Promise<void> {
+    const { records, log } = this.#parts;
+    try {
+      const started = await records.records
+        .select()
+        .from(tasks)
+        .where(inArray(tasks.state, [...STARTED_STATES]));
+      for (const task of started) {
+        if (this.#stopping || this.#running.has(task.id)) continue;
+        const attempt = await records.attempt(task.id, task.attempt);
+        const age = Date.now() - (attempt?.startedAt.getTime() ?? 0);
+        if (attempt === undefined || attempt.endedAt !== null || age < SWEEP_MS) continue;
+        if (!this.#running.has(task.id)) this.#begin(task, attempt);
+      }
+    } catch (error) {
+      log.error({ err: error }, "attempts that nobody makes could not be looked for");
     }
   }
 

@@ -104,10 +104,7 @@ export function createTaskService(parts: TaskServiceParts): ServiceOf<"task"> {
         endedAt: null,
       };
       const inserted = await records.records.transaction(async (records) => {
-        const [made] = await records.insert(tasks)
-          .values(row)
-          .onConflictDoNothing()
-          .returning();
+        const [made] = await records.insert(tasks).values(row).onConflictDoNothing().returning();
         if (made === undefined) return false;
         if (inputs.length > 0) await records.insert(taskFiles).values(inputs);
         await queue.add(records, [{ id, priority }]);

@@ -19,7 +19,11 @@ export function createHypervisorHost(home: string): VmHost {
     opened.add(vm);
     return vm;
   };
-  const context = { home, make: (spec: VmSpec, signal?: AbortSignal) => makeVm(home, spec, signal), kept };
+  const context = {
+    home,
+    make: (spec: VmSpec, signal?: AbortSignal) => makeVm(home, spec, signal),
+    kept,
+  };
 
   return {
     engines: ["emulator"],
@@ -30,7 +34,10 @@ export function createHypervisorHost(home: string): VmHost {
     async create(spec): Promise<HostedVm> {
       for (const { protocol, address } of spec.ports) checkPort(protocol, address);
       const ports = await Promise.all(
-        spec.ports.map(async ({ host, ...port }) => ({ ...port, host: host ?? (await freePort()) })),
+        spec.ports.map(async ({ host, ...port }) => ({
+          ...port,
+          host: host ?? (await freePort()),
+        })),
       );
       return kept(new HypervisorVm({ ...spec, ports }, undefined, context));
     },
@@ -44,7 +51,9 @@ export function createHypervisorHost(home: string): VmHost {
       } catch (cause) {
         if (!isQueztlError(cause, "QZ_HYPERVISOR_VM_UNKNOWN")) throw cause;
         // It was made and never started: its record is all there is.
-        return spec.started ? undefined : kept(new HypervisorVm(withPorts(spec), undefined, context));
+        return spec.started
+          ? undefined
+          : kept(new HypervisorVm(withPorts(spec), undefined, context));
       }
     },
 

@@ -294,7 +294,8 @@ export class HypervisorVm implements HostedVm {
     try {
       await vm.balloon(wanted);
       const until = performance.now() + SQUEEZE_MS;
-      while (performance.now() < until && (await vm.stats()).balloonBytes < wanted * 0.9) await sleep(100);
+      while (performance.now() < until && (await vm.stats()).balloonBytes < wanted * 0.9)
+        await sleep(100);
       const after = await vm.stats();
       return Math.max(0, before.residentBytes - after.residentBytes) / MIB;
     } finally {
@@ -327,12 +328,17 @@ export class HypervisorVm implements HostedVm {
   }
 
   async #memoryShare(): Promise<number> {
-    const { total, available } = await this.#guestMemory().catch(() => ({ total: 0, available: 0 }));
+    const { total, available } = await this.#guestMemory().catch(() => ({
+      total: 0,
+      available: 0,
+    }));
     return total > 0 ? Math.min(1, Math.max(0, 1 - available / total)) : 0;
   }
 
   async #guestMemory(): Promise<{ total: number; available: number }> {
-    const { memory } = await this.#there().guestStats({ signal: AbortSignal.timeout(GUEST_ANSWER_MS) });
+    const { memory } = await this.#there().guestStats({
+      signal: AbortSignal.timeout(GUEST_ANSWER_MS),
+    });
     return { total: memory["MemTotal"] ?? 0, available: memory["MemAvailable"] ?? 0 };
   }
 
@@ -423,4 +429,3 @@ async function bytesOf(folder: string): Promise<number> {
   }
   return bytes;
 }
-

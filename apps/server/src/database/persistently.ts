@@ -1,0 +1,34 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { isQueztlError } from "@queztl/errors";
+
+const FIRST_MS = 50;
+const LONGEST_MS = 5000;
+
+/**
+ * Does work on the database until it succeeds: what must be written is not given up because a database restarts. Errors with a
+ * code are answers, not interruptions, and are thrown; so is the signal's reason.
+ */
+export async function persistently<Result>(
+  work: () => Promise<Result>,
+  options: { readonly signal: AbortSignal; readonly onRetry: (cause: unknown) => void },
+): Promise<Result> {
+  for (let pause = FIRST_MS; ; pause = Math.min(LONGEST_MS, pause * 2)) {
+    try {
+      return await work();
+    } catch (cause) {
+      if (isQueztlError(cause) || !isInterruption(cause)) throw cause;
+      options.onRetry(cause);
+      await sleep(pause, undefined, { signal: options.signal });
+    }
+  }
+}
+
+// Connections: SQLSTATE classes 08 (lost), 57P (the server stops or starts), 53 (it has no room), and the network's.
+const CODES = /^(?:08|57P|53)|^(?:ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|CONNECTION_|CONNECT_TIMEOUT)/;
+
+function isInterruption(cause: unknown): boolean {
+  for (let error = cause; error instanceof Error; error = error.cause) {
+    if ("code" in error && CODES.test(String(error.code))) return true;
+  }
+  return false;
+}
