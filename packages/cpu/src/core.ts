@@ -15,6 +15,7 @@ import { composeStatusFlags, splitStatusFlags } from "./semantics/flags.ts";
 import { Flag, STATUS_FLAGS, Segment, SegmentField, State } from "./state/layout.ts";
 import { HelperStatus } from "./state/status.ts";
 import { StateX87Registers } from "./state/x87-registers.ts";
+import type { Translator } from "./translator/translator.ts";
 import { X87 } from "./x87/x87.ts";
 
 /** What vCPUs of one machine share: memory, buses, decoded code, and the bus between their local APICs. */
@@ -23,6 +24,8 @@ export interface CpuBoard {
   readonly ports: Bus;
   readonly mmio: Bus;
   readonly code: CodeCache;
+  /** Absent where everything is interpreted. */
+  readonly translator: Translator | undefined;
   readonly apics: ApicBus;
   /** The PIC: whether its INTR pin is asserted, and its answer to an interrupt-acknowledge cycle. */
   pic: { pending(): boolean; acknowledge(): number } | undefined;

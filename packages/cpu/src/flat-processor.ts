@@ -3,6 +3,7 @@ import type { CoreOptions } from "./core.ts";
 import { Flag, Segment, State } from "./state/layout.ts";
 import { setSegment } from "./system/descriptors.ts";
 import { CODE_ARENA_BYTES, VCPU_ARENA_BYTES, Vcpu, createBoard } from "./vcpu.ts";
+import type { BoardOptions } from "./vcpu.ts";
 
 /** A processor with memory and nothing else. */
 export interface FlatProcessor {
@@ -11,7 +12,7 @@ export interface FlatProcessor {
 }
 
 /** How a flat processor is made. */
-export interface FlatProcessorOptions extends CoreOptions {
+export interface FlatProcessorOptions extends CoreOptions, BoardOptions {
   /** RAM in bytes, a multiple of 4096; default 1 MiB. */
   readonly ramBytes?: number;
 }
@@ -26,9 +27,9 @@ const DATA = 0xc93;
  * @throws QZ_MEMORY_SIZE for a size that memory cannot have.
  */
 export function createFlatProcessor(options: FlatProcessorOptions = {}): FlatProcessor {
-  const { ramBytes = 1024 * 1024, ...core } = options;
+  const { ramBytes = 1024 * 1024, tier = 0, ...core } = options;
   const memory = new GuestMemory({ ramBytes, arenaBytes: CODE_ARENA_BYTES + VCPU_ARENA_BYTES });
-  const vcpu = new Vcpu(createBoard(memory), core);
+  const vcpu = new Vcpu(createBoard(memory, undefined, undefined, { tier }), core);
   vcpu.waitingForStartup = false;
   vcpu.flags = Flag.Fixed;
   vcpu.setU64(State.Cr0, 0x33n);

@@ -19,6 +19,8 @@ import { OPCODES } from "./isa/opcodes.ts";
 import { Flag, Segment, SegmentField, State } from "./state/layout.ts";
 import { Record } from "./state/record.ts";
 import { HelperStatus, RunStatus } from "./state/status.ts";
+import type { Shape } from "./semantics/context.ts";
+import { MOST_REGIONS, Translator } from "./translator/translator.ts";
 import { isReal } from "./system/descriptors.ts";
 import { deliver } from "./system/exceptions.ts";
 import { helpers } from "./system/helpers.ts";
@@ -50,6 +52,8 @@ export type VcpuExit =
 interface Compiled {
   readonly module: WebAssembly.Module;
   readonly handlers: ReadonlyMap<string, number>;
+  /** Shapes by handler number. */
+  readonly shapes: readonly (Shape | undefined)[];
 }
 
 let compiled: Compiled | undefined;
@@ -57,10 +61,23 @@ let compiled: Compiled | undefined;
 /** The interpreter is the same for every machine: written and compiled once. */
 function interpreter(): Compiled {
   if (compiled === undefined) {
-    const built: Interpreter = buildInterpreter(enumerateShapes(), 65536);
-    compiled = { module: new WebAssembly.Module(built.bytes), handlers: built.handlers };
+    const all = enumerateShapes();
+    const built: Interpreter = buildInterpreter(all, 65536);
+    const shapes: (Shape | undefined)[] = [];
+    for (const shape of all) shapes[built.handlers.get(shape.key) as number] = shape;
+    const module = new WebAssembly.Module(built.bytes);
+    compiled = { module, handlers: built.handlers, shapes };
   }
   return compiled;
+}
+
+/** How the processors of a board run code. */
+export interface BoardOptions {
+  /**
+   * 0, the default, has everything interpreted; `auto` has hot code translated to WebAssembly; `eager`, for tests,
+   * has code translated when it is first entered.
+   */
+  readonly tier?: 0 | "auto" | "eager";
 }
 
 /**
@@ -71,11 +88,15 @@ export function createBoard(
   memory: GuestMemory,
   ports: Bus = createPortBus(),
   mmio: Bus = createMmioBus(),
+  options: BoardOptions = {},
 ): CpuBoard {
   const lowering = new Lowering(memory.view, interpreter().handlers);
   const decoder = new Decoder({ features: X86_64_V2, vendor: "intel" });
   const code = new CodeCache(memory, lowering, decoder, RECORD_BYTES);
-  return { memory, ports, mmio, code, apics: new ApicBus(), pic: undefined };
+  const { tier = 0 } = options;
+  const translator =
+    tier === 0 ? undefined : new Translator(memory, code, interpreter().shapes, tier === "eager");
+  return { memory, ports, mmio, code, translator, apics: new ApicBus(), pic: undefined };
 }
 
 const HELPERS: readonly (Helper | undefined)[] = OPCODES.map((entry) => {
@@ -119,8 +140,13 @@ export class Vcpu extends Core {
       find: (low, high) => this.#find(low, high),
       refresh: (record) => this.#refresh(record),
       segmentFault: (field, offset, request) => this.#segmentFault(field, offset, request),
+      hot: (record) => this.#hot(record),
     };
-    const env = { memory: memory.wasm, state: this.state, ...host };
+    const { translator } = board;
+    const initial = translator === undefined ? 0 : MOST_REGIONS;
+    const table = new WebAssembly.Table({ element: "anyfunc", initial });
+    translator?.attach({ state: this.state, table });
+    const env = { memory: memory.wasm, state: this.state, regions: table, ...host };
     const instance = new WebAssembly.Instance(interpreter().module, { env });
     this.#run = instance.exports["run"] as (budget: number) => number;
   }
@@ -143,7 +169,10 @@ export class Vcpu extends Core {
         return "yield";
       }
       const left = end - this.instructions;
-      if (left <= 0) return "budget";
+      if (left <= 0) {
+        this.board.translator?.poll();
+        return "budget";
+      }
       const stepping = this.u32(State.SystemFlags) & (Flag.Tf | Flag.Rf);
       if (stepping === 0 && !this.breakpointsEnabled) {
         this.#handle(this.runSlice(shadowed ? 1 : Math.min(left, MOST_IN_ONE_SLICE)));
@@ -342,6 +371,15 @@ export class Vcpu extends Core {
     if ((restrictions & NEEDS_CPL0) !== 0) raise(Vector.GeneralProtection, 0);
   }
 
+  /** Has a block that was entered often translated. */
+  #hot(record: number): void {
+    const { kind, tlb } = this.linear;
+    this.board.translator?.hot(record, this.u64(State.RipPage), (rip) => {
+      const low = Number(rip & 0xffffffffn) | 0;
+      return tlb.probe(kind, low, Number(rip >> 32n) | 0, 2);
+    });
+  }
+
   #find(low: number, high: number): number {
     this.view.setInt32(this.state + State.Rip, low, true);
     this.view.setInt32(this.state + State.Rip + 4, high, true);
@@ -406,11 +444,16 @@ export class Vcpu extends Core {
     const high = long ? (pageHigh + (sum > 0xffffffff ? 1 : 0)) | 0 : 0;
     this.view.setInt32(this.state + State.Rip, low, true);
     this.view.setInt32(this.state + State.Rip + 4, high, true);
-    const straddles = this.view.getUint16(record + Record.Entry, true) === PseudoEntry.Straddle;
-    return this.#guard(
-      straddles ? () => this.#straddle(low, high) : () => this.#locate(low, high, 1),
-      0,
-    );
+    if (this.view.getUint16(record + Record.Entry, true) === PseudoEntry.Straddle) {
+      return this.#guard(() => this.#straddle(low, high), 0);
+    }
+    const { code } = this.board;
+    const { generation } = code;
+    const found = this.#guard(() => this.#locate(low, high, 1), 0);
+    if (found !== 0 && this.codeMode.flat && code.generation === generation) {
+      code.forward(record, found);
+    }
+    return found;
   }
 
   /** The record of an instruction that begins in one page and ends in the next. */

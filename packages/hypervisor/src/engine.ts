@@ -1,4 +1,4 @@
-import type { ProcessorBootState, VcpuState } from "@queztl/cpu";
+import type { ProcessorBootState, TranslatorStatistics, VcpuState } from "@queztl/cpu";
 import type { Bus, Clock, Entropy, GuestMemory } from "@queztl/memory";
 
 /**
@@ -55,6 +55,8 @@ export interface ProcessorsState {
 /** The processors of one machine with their local APICs. */
 export interface EngineInstance {
   readonly vcpus: readonly EngineVcpu[];
+  /** What the translation of hot code did, where code is translated. */
+  readonly translator?: TranslatorStatistics | undefined;
   deliver(message: EngineInterrupt): boolean;
   /** Connects the PIC: its INTR pin goes to the boot processor. */
   connectPic(pic: { pending(): boolean; acknowledge(): number }): void;

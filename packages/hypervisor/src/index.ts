@@ -1,4 +1,5 @@
-export { emulatorEngine } from "./emulator-engine.ts";
+export { createEmulatorEngine, emulatorEngine } from "./emulator-engine.ts";
+export type { EmulatorOptions } from "./emulator-engine.ts";
 export type {
   Engine,
   EngineBoard,

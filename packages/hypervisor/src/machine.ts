@@ -1,3 +1,4 @@
+import type { TranslatorStatistics } from "@queztl/cpu";
 import type { BootPlan } from "@queztl/boot";
 import type { Uart16550 } from "@queztl/chipset";
 import type { GuestMemory } from "@queztl/memory";
@@ -33,6 +34,8 @@ export interface MachineStatistics {
   /** Host time from the first run to the first byte on the serial port, in seconds. */
   readonly firstSerialSeconds: number | undefined;
   readonly resets: number;
+  /** The translation of hot code, where there is such a thing. */
+  readonly translator: TranslatorStatistics | undefined;
 }
 
 /**
@@ -172,6 +175,7 @@ export class Machine implements AsyncDisposable {
       guestSeconds: time.clock.nowNs() / 1e9,
       firstSerialSeconds: this.#firstSerialSeconds,
       resets: this.#resets,
+      translator: engine.translator,
     };
   }
 

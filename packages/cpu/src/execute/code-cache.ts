@@ -5,12 +5,14 @@ import { INVALID, TOO_LONG, TRUNCATED } from "../decode/instruction.ts";
 import { Handler } from "../interpreter/handlers.ts";
 import { OPCODES } from "../isa/opcodes.ts";
 import { JUMP_BYTES, JUMP_ENTRIES } from "../state/layout.ts";
-import { Record } from "../state/record.ts";
+import { HEAD_QUIET, Head, Record } from "../state/record.ts";
 import { PseudoEntry } from "./lower.ts";
 import type { Lowering, UnitState } from "./lower.ts";
 
 /** What decides how bytes are decoded: code decoded under one mode is never run under another. */
 export interface CodeMode {
+  /** Which of the cache's modes it is. */
+  readonly number: number;
   readonly mode: 16 | 32 | 64;
   /** CS has base 0 and no limit: the jump table may be used and branches inside a page linked. */
   readonly flat: boolean;
@@ -35,9 +37,17 @@ interface Block {
   readonly pieces: number;
 }
 
+/** Something made from the decoded code of a page, which goes when that code does. */
+interface Watcher {
+  /** The 128-byte pieces of the page that it was made from, as bits. */
+  readonly pieces: number;
+  readonly drop: () => void;
+}
+
 interface CodePage {
   pieces: number;
   blocks: Block[];
+  watchers: Watcher[];
 }
 
 /** After these nothing follows on; the block ends. */
@@ -50,8 +60,8 @@ const ENDS_BLOCK = new Uint8Array(OPCODES.length);
 OPCODES.forEach(({ id, mnemonic }) => (ENDS_BLOCK[id] = TERMINATORS.has(mnemonic) ? 1 : 0));
 
 const MOST_INSTRUCTIONS = 64;
-/** Room for a whole block: two records an instruction and a last one. */
-const BLOCK_BYTES = (2 * MOST_INSTRUCTIONS + 1) * Record.Length;
+/** Room for a whole block: its head, two records an instruction and a last one. */
+const BLOCK_BYTES = (2 * MOST_INSTRUCTIONS + 2) * Record.Length;
 const PIECE_SHIFT = 7;
 const MOST_MODES = 12;
 
@@ -68,6 +78,9 @@ export class CodeCache {
   readonly #arenaEnd: number;
   #next: number;
   #generation = 0;
+  /** How often a block is entered before it counts as hot; `HEAD_QUIET` if nobody asks. */
+  threshold: number = HEAD_QUIET;
+  readonly #flushListeners: (() => void)[] = [];
   readonly #pages = new Map<number, CodePage>();
   readonly #modes = new Map<number, CodeMode>();
   readonly #emptyJumps: number;
@@ -103,6 +116,7 @@ export class CodeCache {
     // A guest could go through many combinations; those beyond the first few do without a jump table.
     const table = flat && this.#modes.size < MOST_MODES;
     const made: CodeMode = {
+      number: this.#modes.size,
       mode,
       flat,
       units,
@@ -139,7 +153,7 @@ export class CodeCache {
    */
   straddling(mode: CodeMode, offset: number, second: number, bytes: Uint8Array): number {
     this.#reserve();
-    const start = this.#next;
+    const start = this.#head(HEAD_QUIET, offset, mode);
     const inPage = offset & (PAGE_BYTES - 1);
     const instruction = this.#decoder.instruction;
     const entry = this.#decoder.decode(bytes, 0, bytes.length, mode.mode);
@@ -171,8 +185,8 @@ export class CodeCache {
       return this.#view.getUint8(known + Record.InstructionLength) <= room ? known : 0;
     }
     this.#reserve();
-    const start = this.#next;
-    const page = this.#pageOf(offset);
+    const start = this.#head(HEAD_QUIET, offset, mode);
+    const page = this.pageOf(offset);
     const end = Math.min(page + PAGE_BYTES, offset + room);
     const entry = this.#decoder.decode(this.#memory.bytes, offset, end, mode.mode);
     if (entry === TRUNCATED) return 0;
@@ -192,19 +206,24 @@ export class CodeCache {
 
   /** Drops what was decoded from bytes that are about to be written. */
   invalidate(offset: number, length: number): void {
-    const page = this.#pageOf(offset);
+    const page = this.pageOf(offset);
     const code = this.#pages.get(page);
     if (code === undefined) return;
     const written = piecesOf(offset - page, length);
     if ((code.pieces & written) === 0) return;
     const kept: Block[] = [];
     let pieces = 0;
+    const { watchers } = code;
+    code.watchers = watchers.filter((watcher) => (watcher.pieces & written) === 0);
+    for (const watcher of watchers) if ((watcher.pieces & written) !== 0) watcher.drop();
+    for (const watcher of code.watchers) pieces |= watcher.pieces;
     for (const block of code.blocks) {
       if ((block.pieces & written) === 0) {
         kept.push(block);
         pieces |= block.pieces;
         continue;
       }
+      this.#view.setInt32(block.start - Record.Length + Head.Count, HEAD_QUIET, true);
       for (let at = block.start; at < block.end; at += Record.Length) {
         this.#view.setUint16(at + Record.Handler, Handler.Stale, true);
         // What stood there may have been a pseudo entry that means more than stale.
@@ -216,15 +235,50 @@ export class CodeCache {
     }
     code.blocks = kept;
     code.pieces = pieces;
-    if (kept.length === 0) {
+    if (pieces === 0) {
       this.#pages.delete(page);
       this.#setCodeAttribute(page, false);
     }
   }
 
+  /** Has a record whose code changed lead to the one of its code now, for whatever is still linked to it. */
+  forward(stale: number, record: number): void {
+    const view = this.#view;
+    view.setUint32(stale + Record.Link, record, true);
+    view.setUint16(stale + Record.Handler, Handler.Continue, true);
+  }
+
+  /** `listener` is called when everything is dropped. */
+  onFlush(listener: () => void): void {
+    this.#flushListeners.push(listener);
+  }
+
+  /**
+   * Has `drop` called once when code is dropped that lies in one of these ranges of the WebAssembly memory; all
+   * are in one page with decoded code.
+   */
+  watch(ranges: readonly { offset: number; length: number }[], drop: () => void): void {
+    const first = ranges[0];
+    if (first === undefined) return;
+    const page = this.pageOf(first.offset);
+    let pieces = 0;
+    for (const { offset, length } of ranges) pieces |= piecesOf(offset - page, length);
+    const code = this.#pages.get(page);
+    if (code === undefined) throw new Error("a page without code cannot be watched");
+    code.watchers.push({ pieces, drop });
+    code.pieces |= pieces;
+  }
+
+  /** The decode mode of a number. */
+  modeOf(number: number): CodeMode {
+    for (const mode of this.#modes.values()) if (mode.number === number) return mode;
+    throw new RangeError(`there is no decode mode ${number}`);
+  }
+
   /** Drops everything. */
   flush(): void {
     this.#generation++;
+    for (const listener of this.#flushListeners) listener();
     this.#next = this.#arena;
     for (const page of this.#pages.keys()) this.#setCodeAttribute(page, false);
     this.#pages.clear();
@@ -242,15 +296,22 @@ export class CodeCache {
     this.#reserve();
     const lowering = this.#lowering;
     const decoder = this.#decoder;
-    const page = this.#pageOf(offset);
+    const page = this.pageOf(offset);
     const limit = page + PAGE_BYTES;
-    const start = this.#next;
+    const translatable = mode.mode === 64 && mode.jumps !== this.#emptyJumps;
+    const start = this.#head(translatable ? this.threshold : HEAD_QUIET, offset, mode);
     const instruction = decoder.instruction;
     let at = start;
     let from = offset;
     for (let count = 0; ; count++) {
       if (from === limit || count === MOST_INSTRUCTIONS) {
         at = lowering.continue(at, from - page);
+        break;
+      }
+      // Where each branch is compared with the segment's limit, so is going on.
+      const known = count === 0 || !mode.flat ? undefined : mode.records.get(from);
+      if (known !== undefined) {
+        at = lowering.continue(at, from - page, known);
         break;
       }
       const entry = decoder.decode(this.#memory.bytes, from, limit, mode.mode);
@@ -283,7 +344,7 @@ export class CodeCache {
   #enter(page: number, block: Block): void {
     const code = this.#pages.get(page);
     if (code === undefined) {
-      this.#pages.set(page, { pieces: block.pieces, blocks: [block] });
+      this.#pages.set(page, { pieces: block.pieces, blocks: [block], watchers: [] });
       this.#setCodeAttribute(page, true);
     } else {
       code.blocks.push(block);
@@ -291,12 +352,25 @@ export class CodeCache {
     }
   }
 
+  /** Writes the head of a block; the offset of its first record. */
+  #head(count: number, offset: number, mode: CodeMode): number {
+    const at = this.#next;
+    const view = this.#view;
+    view.setInt32(at + Head.Count, count, true);
+    view.setUint32(at + Head.Region, 0, true);
+    view.setUint32(at + Head.Entry, 0, true);
+    view.setUint32(at + Head.Offset, offset, true);
+    view.setUint32(at + Head.Mode, mode.number, true);
+    return at + Record.Length;
+  }
+
   /** Makes room for one more block. */
   #reserve(): void {
     if (this.#next + BLOCK_BYTES > this.#arenaEnd) this.flush();
   }
 
-  #pageOf(offset: number): number {
+  /** The offset of the page that holds an offset of the WebAssembly memory. */
+  pageOf(offset: number): number {
     return offset - ((offset - this.#memory.ramOffset) % PAGE_BYTES);
   }
 

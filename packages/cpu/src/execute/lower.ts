@@ -169,10 +169,11 @@ export class Lowering {
     return at + Record.Length;
   }
 
-  /** Writes a record after which the next instruction is looked up. */
-  continue(at: number, inPage: number): number {
+  /** Writes a record after which the next instruction is looked up, or a block that is known already entered. */
+  continue(at: number, inPage: number, record = 0): number {
     this.#clear(at, inPage, 0, PseudoEntry.InvalidOpcode);
     this.#view.setUint16(at + Record.Handler, Handler.Continue, true);
+    this.#view.setUint32(at + Record.Link, record, true);
     return at + Record.Length;
   }
 

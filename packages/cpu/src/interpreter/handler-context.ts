@@ -1,4 +1,11 @@
-import type { InstructionContext, OperandShape, Shape, Width } from "../semantics/context.ts";
+import type {
+  FlagOperation,
+  InstructionContext,
+  OperandShape,
+  Shape,
+  Width,
+} from "../semantics/context.ts";
+import { setWordsOf } from "../semantics/flags.ts";
 import { toI32, toI64, zeroExtend } from "../semantics/integer-ops.ts";
 import { Segment, SegmentField, State, TlbEntry } from "../state/layout.ts";
 import { Record } from "../state/record.ts";
@@ -264,6 +271,20 @@ export class HandlerContext implements InstructionContext {
     const kept = this.f.let(high);
     this.setState32(State.FlagCarries, low);
     this.setState32(State.FlagCarries + 4, kept);
+  }
+
+  setFlagWords(result: I64, low: I32, high: I32): void {
+    const kept = this.f.let(high);
+    this.setFlagResult(result);
+    this.setFlagCarries(low, kept);
+  }
+
+  setOperationFlags(operation: FlagOperation, width: Width, a: Int, b: Int, result: Int): void {
+    setWordsOf(this, operation, width, a, b, result);
+  }
+
+  knownCondition(): undefined {
+    return undefined;
   }
 
   systemFlags(): I32 {

@@ -1,9 +1,9 @@
 import type { Shape } from "../semantics/context.ts";
 import { descriptions } from "../semantics/descriptions.ts";
 import { JUMP_ENTRIES, SegmentCheck, SegmentField, State, TlbEntry } from "../state/layout.ts";
-import { Record } from "../state/record.ts";
-import { HelperStatus, RunStatus } from "../state/status.ts";
-import { ModuleBuilder, call, i32, i64 } from "../wasm/index.ts";
+import { Head, Record } from "../state/record.ts";
+import { HelperStatus, REGION_SIGNATURE, RegionExit, RunStatus } from "../state/status.ts";
+import { ModuleBuilder, call, callIndirect, i32, i64 } from "../wasm/index.ts";
 import type { Callee, FunctionBuilder, I32, I64, Label, Local } from "../wasm/index.ts";
 import { HandlerContext } from "./handler-context.ts";
 import type { Callees, Exits } from "./handler-context.ts";
@@ -18,6 +18,8 @@ export interface InterpreterHost {
   find(ripLow: number, ripHigh: number): number;
   refresh(record: number): number;
   segmentFault(field: number, offset: number, request: number): number;
+  /** A block, by its first record, was entered as often as makes it worth translating. */
+  hot(record: number): void;
 }
 
 /** The interpreter's code and which handler serves which shape. */
@@ -43,8 +45,11 @@ export function buildInterpreter(shapes: readonly Shape[], memoryPages: number):
     find: module.importFunction("find", ["i32", "i32"], ["i32"]),
     refresh: module.importFunction("refresh", ["i32"], ["i32"]),
     segmentFault: module.importFunction("segmentFault", ["i32", "i32", "i32"], ["i32"]),
+    hot: module.importFunction("hot", ["i32"], []),
   };
   const state = module.importGlobal("state", "i32");
+  module.importTable("regions");
+  const regionType = module.typeIndex(REGION_SIGNATURE);
   const segment = defineSegment(module, state, imports.segmentFault);
   const callees: Callees = { ...imports, segment };
 
@@ -63,7 +68,7 @@ export function buildInterpreter(shapes: readonly Shape[], memoryPages: number):
     base: bases[i + 1] as number,
     callee: defineGroup(module, group, bases[i + 1] as number, state, callees),
   }));
-  defineRun(module, main, groupFunctions, state, callees, imports);
+  defineRun(module, main, groupFunctions, state, callees, imports, regionType);
   return { bytes: module.encode(memoryPages), handlers };
 }
 
@@ -169,7 +174,8 @@ function defineRun(
   groups: readonly Group[],
   stateGlobal: I32,
   callees: Callees,
-  imports: { find: Callee; refresh: Callee },
+  imports: { find: Callee; refresh: Callee; hot: Callee },
+  regionType: number,
 ): void {
   module.define(
     { parameters: ["i32"], results: ["i32"] },
@@ -206,98 +212,119 @@ function defineRun(
           f.store.i32(state, left.get, State.Remaining);
           f.return(i32.const(RunStatus.Fault));
         });
-        f.loop((count) => {
-          f.set(left, i32.sub(left.get, i32.const(1)));
-          f.if(i32.lt_s(left.get, i32.const(0)), () => {
-            uncount();
-            leaveHere(RunStatus.Budget);
+        f.loop((enter) => {
+          enterBlock(f, state, record, left, status, imports.hot, regionType, {
+            look: () => {
+              f.set(rip, i64.load(state, State.Rip));
+              f.br(lookup);
+            },
+            block: () => f.br(enter),
           });
-          f.loop((again) => {
-            const exits: Exits = {
-              next: () => {
-                f.set(record, i32.add(record.get, i32.const(Record.Length)));
-                f.br(count);
-              },
-              fault: () => {
-                uncount();
-                leaveHere(RunStatus.Fault);
-              },
-              again: () => f.br(count),
-              jump: (target) => {
-                f.set(rip, target);
-                f.br(lookup);
-              },
-              branch: () => {
-                f.set(status, i32.load(record.get, Record.Link));
-                f.if(i32.eqz(status.get), () => {
+          f.loop((count) => {
+            f.set(left, i32.sub(left.get, i32.const(1)));
+            f.if(i32.lt_s(left.get, i32.const(0)), () => {
+              uncount();
+              leaveHere(RunStatus.Budget);
+            });
+            f.loop((again) => {
+              const exits: Exits = {
+                next: () => {
+                  f.set(record, i32.add(record.get, i32.const(Record.Length)));
+                  f.br(count);
+                },
+                fault: () => {
+                  uncount();
+                  leaveHere(RunStatus.Fault);
+                },
+                again: () => f.br(count),
+                jump: (target) => {
+                  f.set(rip, target);
+                  f.br(lookup);
+                },
+                branch: () => {
+                  f.set(status, i32.load(record.get, Record.Link));
+                  f.if(i32.eqz(status.get), () => {
+                    saveLeft();
+                    f.set(status, call<"i32">(callees.link, record.get));
+                    f.if(i32.eqz(status.get), () => f.return(i32.const(RunStatus.Fault)));
+                  });
+                  f.set(record, status.get);
+                  f.br(enter);
+                },
+                help: () => {
                   saveLeft();
-                  f.set(status, call<"i32">(callees.link, record.get));
-                });
-                f.set(record, status.get);
-                f.br(count);
-              },
-              help: () => {
+                  f.store.i64(state, address.get, State.OperandAddress);
+                  f.set(status, call<"i32">(callees.help, record.get));
+                  loadLeft();
+                  afterCall();
+                },
+                beforeCall: saveLeft,
+                afterWrite: loadLeft,
+              };
+              const afterCall = (): void => {
+                f.if(i32.eqz(status.get), () => exits.next());
+                f.if(i32.eq(status.get, i32.const(HelperStatus.Fault)), () => exits.fault());
+                f.if(i32.eq(status.get, i32.const(HelperStatus.Again)), () => exits.again());
+                f.if(i32.eq(status.get, i32.const(HelperStatus.Jump)), () =>
+                  exits.jump(i64.load(state, State.Rip)),
+                );
                 saveLeft();
-                f.store.i64(state, address.get, State.OperandAddress);
-                f.set(status, call<"i32">(callees.help, record.get));
+                f.return(status.get);
+              };
+              const continueWith = (set: () => void): void => {
+                set();
+                f.set(record, i32.add(record.get, i32.const(Record.Length)));
+                f.br(again);
+              };
+              const bodies: (() => void)[] = [];
+              bodies[Handler.Stale] = () => {
+                uncount();
+                saveLeft();
+                f.set(record, call<"i32">(imports.refresh, record.get));
+                f.if(i32.eqz(record.get), () => f.return(i32.const(RunStatus.Fault)));
+                f.br(count);
+              };
+              bodies[Handler.Continue] = () => {
+                uncount();
+                f.set(status, i32.load(record.get, Record.Link));
+                f.if(status.get, () => {
+                  f.set(record, status.get);
+                  f.br(enter);
+                });
+                exits.jump(here());
+              };
+              bodies[Handler.Help] = () => exits.help();
+              addressBodies(
+                f,
+                state,
+                record,
+                address,
+                callees.segment,
+                continueWith,
+                exits,
+              ).forEach((body, handler) => (bodies[handler] = body));
+              const place = { f, state, record: record.get, operandAddress: address };
+              for (const shape of shapes) {
+                bodies.push(() => {
+                  f.scope(() => {
+                    const context = new HandlerContext(shape, place, callees, exits);
+                    descriptions[shape.name]?.describe(context);
+                  });
+                  exits.next();
+                });
+              }
+              dispatch(f, i32.load16_u(record.get, Record.Handler), bodies, () => {
+                saveLeft();
+                const [rare, vector] = groups as [Group, Group];
+                const index = i32.load16_u(record.get, Record.Handler);
+                f.if(
+                  i32.lt_u(index, i32.const(vector.base)),
+                  () => f.set(status, call<"i32">(rare.callee, record.get, address.get)),
+                  () => f.set(status, call<"i32">(vector.callee, record.get, address.get)),
+                );
                 loadLeft();
                 afterCall();
-              },
-              beforeCall: saveLeft,
-              afterWrite: loadLeft,
-            };
-            const afterCall = (): void => {
-              f.if(i32.eqz(status.get), () => exits.next());
-              f.if(i32.eq(status.get, i32.const(HelperStatus.Fault)), () => exits.fault());
-              f.if(i32.eq(status.get, i32.const(HelperStatus.Again)), () => exits.again());
-              f.if(i32.eq(status.get, i32.const(HelperStatus.Jump)), () =>
-                exits.jump(i64.load(state, State.Rip)),
-              );
-              saveLeft();
-              f.return(status.get);
-            };
-            const continueWith = (set: () => void): void => {
-              set();
-              f.set(record, i32.add(record.get, i32.const(Record.Length)));
-              f.br(again);
-            };
-            const bodies: (() => void)[] = [];
-            bodies[Handler.Stale] = () => {
-              uncount();
-              saveLeft();
-              f.set(record, call<"i32">(imports.refresh, record.get));
-              f.if(i32.eqz(record.get), () => f.return(i32.const(RunStatus.Fault)));
-              f.br(count);
-            };
-            bodies[Handler.Continue] = () => {
-              uncount();
-              exits.jump(here());
-            };
-            bodies[Handler.Help] = () => exits.help();
-            addressBodies(f, state, record, address, callees.segment, continueWith, exits).forEach(
-              (body, handler) => (bodies[handler] = body),
-            );
-            const place = { f, state, record: record.get, operandAddress: address };
-            for (const shape of shapes) {
-              bodies.push(() => {
-                f.scope(() => {
-                  const context = new HandlerContext(shape, place, callees, exits);
-                  descriptions[shape.name]?.describe(context);
-                });
-                exits.next();
               });
-            }
-            dispatch(f, i32.load16_u(record.get, Record.Handler), bodies, () => {
-              saveLeft();
-              const [rare, vector] = groups as [Group, Group];
-              const index = i32.load16_u(record.get, Record.Handler);
-              f.if(
-                i32.lt_u(index, i32.const(vector.base)),
-                () => f.set(status, call<"i32">(rare.callee, record.get, address.get)),
-                () => f.set(status, call<"i32">(vector.callee, record.get, address.get)),
-              );
-              loadLeft();
-              afterCall();
             });
           });
         });
@@ -306,6 +333,58 @@ function defineRun(
     },
     "run",
   );
+}
+
+/**
+ * What is done where a block is entered by a jump: if it was translated, its region runs; if not, it is counted
+ * and the host told when it gets hot. Goes on with the record that is to be interpreted.
+ */
+function enterBlock(
+  f: FunctionBuilder,
+  state: I32,
+  record: Local<"i32">,
+  left: Local<"i32">,
+  status: Local<"i32">,
+  hot: Callee,
+  regionType: number,
+  exits: { look(): void; block(): void },
+): void {
+  f.scope(() => {
+    const head = f.let(i32.sub(record.get, i32.const(Record.Length)));
+    const count = f.let(i32.load(head, Head.Count));
+    const increment = (field: number): void =>
+      f.store.i32(state, i32.add(i32.load(state, field), i32.const(1)), field);
+    f.if(
+      i32.ge_s(count, i32.const(0)),
+      () => {
+        f.store.i32(head, i32.sub(count, i32.const(1)), Head.Count);
+        f.if(i32.eqz(count), () => {
+          f.call(hot, record.get);
+          exits.block();
+        });
+      },
+      () => {
+        const region = i32.load(head, Head.Region);
+        const before = f.let(left.get);
+        f.set(status, callIndirect("i32", regionType, region, before, i32.load(head, Head.Entry)));
+        f.set(left, i32.load(state, State.Remaining));
+        const done = i64.extend_i32_u(i32.sub(before, left.get));
+        const total = i64.load(state, State.RegionInstructions);
+        f.store.i64(state, i64.add(total, done), State.RegionInstructions);
+        increment(State.RegionEntries);
+        f.if(i32.eqz(status.get), () => {
+          increment(State.ExitsToAddress);
+          exits.look();
+        });
+        f.set(record, i32.and(status.get, i32.const(-2)));
+        f.if(i32.and(status.get, i32.const(RegionExit.Block)), () => {
+          increment(State.ExitsToBlock);
+          exits.block();
+        });
+        increment(State.ExitsToInstruction);
+      },
+    );
+  });
 }
 
 /**

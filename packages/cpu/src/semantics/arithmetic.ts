@@ -1,7 +1,7 @@
 import { i32, i64, select } from "../wasm/index.ts";
 import type { I32, Int } from "../wasm/index.ts";
 import type { Description, Descriptions, InstructionContext, Width } from "./context.ts";
-import { carryFlag, setAddFlags, setIncFlags, setLogicFlags, setSubFlags } from "./flags.ts";
+import { carryFlag, setAddFlags, setLogicFlags, setSubFlags } from "./flags.ts";
 import {
   add,
   and,
@@ -41,11 +41,11 @@ const additive: Record<"add" | "sub" | "adc" | "sbb", Binary> = {
   }),
   adc: (s, width, a, b) => ({
     result: add(add(a, b), carryAs(s, width)),
-    flags: (result) => setAddFlags(s, width, a, b, result),
+    flags: (result) => s.setOperationFlags("adc", width, a, b, result),
   }),
   sbb: (s, width, a, b) => ({
     result: sub(sub(a, b), carryAs(s, width)),
-    flags: (result) => setSubFlags(s, width, a, b, result),
+    flags: (result) => s.setOperationFlags("sbb", width, a, b, result),
   }),
 };
 
@@ -95,7 +95,7 @@ function incDec(direction: "inc" | "dec"): Description {
       s.update(0, (old) => {
         const one = constant(width, 1);
         const result = s.f.let(direction === "inc" ? add(old, one) : sub(old, one));
-        setIncFlags(s, width, old, result, direction);
+        s.setOperationFlags(direction, width, old, one, result);
         return result;
       });
     },

@@ -2,7 +2,7 @@ import { i32, i64 } from "../wasm/index.ts";
 import type { Int } from "../wasm/index.ts";
 import { widthOf } from "./arithmetic.ts";
 import type { Description, Descriptions, InstructionContext, Width } from "./context.ts";
-import { setCarry, setCarryAndOverflow, setZeroAndCarry } from "./flags.ts";
+import { setCarry, setZeroAndCarry } from "./flags.ts";
 import {
   and,
   constant,
@@ -92,15 +92,9 @@ function bitScan(direction: "forward" | "reverse"): Description {
         const word = toI32(value);
         return direction === "forward" ? i32.ctz(word) : i32.sub(i32.const(31), i32.clz(word));
       };
-      f.if(
-        eqz(source),
-        () => s.setFlagResult(i64.const(0)),
-        () => {
-          s.set(0, found(source));
-          s.setFlagResult(i64.const(1));
-        },
-      );
-      setCarryAndOverflow(s, i32.const(0), i32.const(0), i32.const(0));
+      const any = f.let(i32.eqz(eqz(source)));
+      f.if(any, () => s.set(0, found(source)));
+      s.setFlagWords(i64.extend_i32_u(any), i32.const(0), i32.const(0));
     },
   };
 }

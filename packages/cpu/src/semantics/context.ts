@@ -24,6 +24,9 @@ export interface OperandShape {
   readonly bits: number;
 }
 
+/** An operation whose flags follow from its operands and result; `adc` and `sbb` with a carry in. */
+export type FlagOperation = "add" | "adc" | "sub" | "sbb" | "inc" | "dec" | "logic";
+
 /** Everything about an instruction that its description may depend on when code is generated. */
 export interface Shape {
   /** Identifies the shape: shapes with equal keys share one handler. */
@@ -109,6 +112,12 @@ export interface InstructionContext {
   flagCarries(): I64;
   setFlagResult(value: I64): void;
   setFlagCarries(low: I32, high: I32): void;
+  /** Both at once. */
+  setFlagWords(result: I64, low: I32, high: I32): void;
+  /** The flags of an operation; operands and result are bound values. INC and DEC leave CF. */
+  setOperationFlags(operation: FlagOperation, width: Width, a: Int, b: Int, result: Int): void;
+  /** A condition code as 0 or 1 if there is a shorter way than by the flag words. */
+  knownCondition(code: number): I32 | undefined;
   /** RFLAGS bits other than the six status flags. */
   systemFlags(): I32;
   setSystemFlags(value: I32): void;

@@ -1,6 +1,6 @@
 import { i32, i64, select } from "../wasm/index.ts";
 import type { I32, Int } from "../wasm/index.ts";
-import type { InstructionContext, Width } from "./context.ts";
+import type { FlagOperation, InstructionContext, Width } from "./context.ts";
 import { and, constant, not, or, shr_u, signExtend64, toI32, xor } from "./integer-ops.ts";
 
 /**
@@ -15,17 +15,38 @@ const AF_BIT = 8;
 
 /** Flags of a logical operation: CF, OF and AF clear (AF is undefined; processors clear it). */
 export function setLogicFlags(s: InstructionContext, width: Width, result: Int): void {
-  s.setFlagResult(signExtend64(width, result));
-  s.setFlagCarries(i32.const(0), i32.const(0));
+  s.setOperationFlags("logic", width, result, result, result);
+}
+
+/** All flags of `a + b = result`; operands must be bound values. */
+export function setAddFlags(
+  s: InstructionContext,
+  width: Width,
+  a: Int,
+  b: Int,
+  result: Int,
+): void {
+  s.setOperationFlags("add", width, a, b, result);
+}
+
+/** All flags of `a - b = result`. */
+export function setSubFlags(
+  s: InstructionContext,
+  width: Width,
+  a: Int,
+  b: Int,
+  result: Int,
+): void {
+  s.setOperationFlags("sub", width, a, b, result);
 }
 
 /** The bits carried out of each position by `a + b (+ carry) = result`. */
-function carriesOut(a: Int, b: Int, result: Int): Int {
+export function carriesOut(a: Int, b: Int, result: Int): Int {
   return or(and(a, b), and(or(a, b), not(result)));
 }
 
 /** The bits borrowed at each position by `a - b (- borrow) = result`. */
-function borrowsOut(a: Int, b: Int, result: Int): Int {
+export function borrowsOut(a: Int, b: Int, result: Int): Int {
   return or(and(not(a), b), and(not(xor(a, b)), result));
 }
 
@@ -40,63 +61,57 @@ function topCarries(width: Width, carries: Int): I32 {
   return i32.and(high, i32.const(CF_BIT | PO_BIT));
 }
 
-function setCarries(s: InstructionContext, width: Width, carries: Int): void {
-  const all = s.f.let(carries);
-  s.setFlagCarries(i32.and(toI32(all), i32.const(AF_BIT)), topCarries(width, all));
-}
-
-/** All flags of `a + b (+ CF) = result`; operands must be bound values. */
-export function setAddFlags(
+/** Works out the two words of an operation's flags and stores them. */
+export function setWordsOf(
   s: InstructionContext,
+  operation: FlagOperation,
   width: Width,
   a: Int,
   b: Int,
   result: Int,
 ): void {
-  setCarries(s, width, carriesOut(a, b, result));
-  s.setFlagResult(signExtend64(width, result));
-}
-
-/** All flags of `a - b (- CF) = result`. */
-export function setSubFlags(
-  s: InstructionContext,
-  width: Width,
-  a: Int,
-  b: Int,
-  result: Int,
-): void {
-  setCarries(s, width, borrowsOut(a, b, result));
-  s.setFlagResult(signExtend64(width, result));
-}
-
-/** Flags of INC (`add`) or DEC: all but CF, which stays. */
-export function setIncFlags(
-  s: InstructionContext,
-  width: Width,
-  a: Int,
-  result: Int,
-  direction: "inc" | "dec",
-): void {
-  const one = constant(width, 1);
-  const carries = s.f.let(
-    direction === "inc" ? carriesOut(a, one, result) : borrowsOut(a, one, result),
-  );
-  const cf = s.f.let(carryFlag(s));
-  const top = s.f.let(topCarries(width, carries));
-  // OF is bit 31 ^ bit 30; keep it while bit 31 becomes the old CF.
-  const of = i32.xor(i32.shr_u(top, i32.const(31)), i32.shr_u(top, i32.const(30)));
-  setCarryAndOverflow(s, i32.and(toI32(carries), i32.const(AF_BIT)), cf, of);
+  if (operation === "logic") {
+    s.setFlagResult(signExtend64(width, result));
+    s.setFlagCarries(i32.const(0), i32.const(0));
+    return;
+  }
+  const adds = operation === "add" || operation === "adc" || operation === "inc";
+  const carries = s.f.let(adds ? carriesOut(a, b, result) : borrowsOut(a, b, result));
+  const low = i32.and(toI32(carries), i32.const(AF_BIT));
+  if (operation === "inc" || operation === "dec") {
+    const cf = s.f.let(carryFlag(s));
+    const top = s.f.let(topCarries(width, carries));
+    // OF is bit 31 ^ bit 30; keep it while bit 31 becomes the old CF.
+    const of = i32.xor(i32.shr_u(top, i32.const(31)), i32.shr_u(top, i32.const(30)));
+    setCarryAndOverflow(s, low, cf, of);
+  } else s.setFlagCarries(low, topCarries(width, carries));
   s.setFlagResult(signExtend64(width, result));
 }
 
 /** Sets CF and OF from values whose bit 0 counts, AF from bit 3 of `low`. The result word is left alone. */
 export function setCarryAndOverflow(s: InstructionContext, low: I32, cf: I32, of: I32): void {
   const carry = s.f.let(cf);
-  const high = i32.or(
+  s.setFlagCarries(low, carryWord(carry, of));
+}
+
+/** Flags of a shift: CF and OF given, AF clear, the others from the result. */
+export function setShiftFlags(
+  s: InstructionContext,
+  width: Width,
+  result: Int,
+  cf: I32,
+  of: I32,
+): void {
+  const carry = s.f.let(cf);
+  s.setFlagWords(signExtend64(width, result), i32.const(0), carryWord(carry, of));
+}
+
+/** CF and OF where the carries' high half has them. */
+function carryWord(carry: I32, of: I32): I32 {
+  return i32.or(
     i32.shl(carry, i32.const(31)),
     i32.shl(i32.and(i32.xor(carry, of), i32.const(1)), i32.const(30)),
   );
-  s.setFlagCarries(low, high);
 }
 
 /** Replaces CF and leaves the five others. */
@@ -114,9 +129,9 @@ export function setCarry(s: InstructionContext, cf: I32): void {
 export function setZeroAndCarry(s: InstructionContext, zero: I32, carry: I32): void {
   const zf = s.f.let(zero);
   const cf = s.f.let(carry);
-  s.setFlagResult(i64.extend_i32_u(i32.shl(i32.eqz(zf), i32.const(8))));
+  const result = i64.extend_i32_u(i32.shl(i32.eqz(zf), i32.const(8)));
   // The result's low byte is zero: with one bit inverted its parity is odd.
-  s.setFlagCarries(i32.const(0x100), select(cf, i32.const(CF_BIT | PO_BIT), i32.const(0)));
+  s.setFlagWords(result, i32.const(0x100), select(cf, i32.const(CF_BIT | PO_BIT), i32.const(0)));
 }
 
 /** Sets OF and CF, leaving SF, ZF, AF and PF (rotates). */
@@ -129,12 +144,13 @@ export function loadStatusFlags(s: InstructionContext, flags: I32): void {
   const bit = (position: number): I32 =>
     i32.and(i32.shr_u(flags, i32.const(position)), i32.const(1));
   // A result with an even low byte and a clear sign; the carries word then inverts SF and PF as needed.
-  s.setFlagResult(i64.extend_i32_u(i32.shl(i32.xor(bit(6), i32.const(1)), i32.const(8))));
+  const result = i64.extend_i32_u(i32.shl(i32.xor(bit(6), i32.const(1)), i32.const(8)));
   const low = i32.or(
     i32.or(bit(7), i32.shl(bit(4), i32.const(3))),
     i32.shl(i32.xor(bit(2), i32.const(1)), i32.const(8)),
   );
-  setCarryAndOverflow(s, low, bit(0), bit(11));
+  const carry = s.f.let(bit(0));
+  s.setFlagWords(result, low, carryWord(carry, bit(11)));
 }
 
 /** Each flag as 0 or 1. */
@@ -182,6 +198,8 @@ export function statusFlags(s: InstructionContext): I32 {
 
 /** A condition code 0–15 (O, NO, B, AE, E, NE, BE, A, S, NS, P, NP, L, GE, LE, G) as 0 or 1. */
 export function conditionHolds(s: InstructionContext, code: number): I32 {
+  const known = s.knownCondition(code);
+  if (known !== undefined) return known;
   const less = (): I32 => i32.xor(signFlag(s), overflowFlag(s));
   const base = [
     () => overflowFlag(s),

@@ -2,26 +2,25 @@ import { i32, i64 } from "../wasm/index.ts";
 import type { I32, I64, Int } from "../wasm/index.ts";
 import { widthOf } from "./arithmetic.ts";
 import type { Description, Descriptions, InstructionContext, Width } from "./context.ts";
-import { carryFlag, setCarryAndOverflow, setRotateFlags } from "./flags.ts";
-import {
-  constant,
-  or,
-  shl,
-  shr_s,
-  shr_u,
-  signExtend,
-  signExtend64,
-  sub,
-  toI32,
-  toI64,
-} from "./integer-ops.ts";
+import { carryFlag, setRotateFlags, setShiftFlags } from "./flags.ts";
+import { constant, or, shl, shr_s, shr_u, signExtend, sub, toI32, toI64 } from "./integer-ops.ts";
 
 /** Writes the flags of a rotate or shift from CF (bit 0) and OF (bit 0); shifts also set SF, ZF, PF. */
 type FlagWriter = (cf: I32, of: I32, result: Int) => void;
 
 /** The masked count as i32: 5 bits, 6 for 64-bit operands. */
 function countOf(s: InstructionContext, width: Width, operand: number): I32 {
-  return i32.and(toI32(s.get(operand)), i32.const(width === 64 ? 63 : 31));
+  const mask = width === 64 ? 63 : 31;
+  const count = toI32(s.get(operand));
+  // A translated region knows an immediate count.
+  if (typeof count.constant === "number") return i32.const(count.constant & mask);
+  return i32.and(count, i32.const(mask));
+}
+
+/** With a count of zero nothing happens. */
+function unlessZero(s: InstructionContext, count: I32, body: () => void): void {
+  if (count.constant === undefined) s.f.if(count, body);
+  else if (count.constant !== 0) body();
 }
 
 /** A count or other small number in the type of the operand. */
@@ -53,8 +52,7 @@ function shifter(
           setRotateFlags(s, carry, overflow);
           return;
         }
-        setCarryAndOverflow(s, i32.const(0), carry, overflow);
-        s.setFlagResult(signExtend64(width, result));
+        setShiftFlags(s, width, result, carry, overflow);
       };
       s.update(0, (old) => {
         const result = width === 64 ? f.local("i64") : f.local("i32");
@@ -63,7 +61,7 @@ function shifter(
           else f.set(result, toI32(value));
         };
         assign(old);
-        f.if(count, () => assign(f.let(body(s, width, old, count, write))));
+        unlessZero(s, count, () => assign(f.let(body(s, width, old, count, write))));
         return result.get;
       });
     },
@@ -197,13 +195,12 @@ function double(direction: "left" | "right"): Description {
           else f.set(result, toI32(value));
         };
         assign(old);
-        f.if(count, () => {
+        unlessZero(s, count, () => {
           const { value, cf } = doubleShift(s, width, old, source, count, direction);
           const carry = f.let(cf);
           const kept = f.let(value);
           const of = i32.xor(top(width, kept), top(width, old));
-          setCarryAndOverflow(s, i32.const(0), carry, of);
-          s.setFlagResult(signExtend64(width, kept));
+          setShiftFlags(s, width, kept, carry, of);
           assign(kept);
         });
         return result.get;

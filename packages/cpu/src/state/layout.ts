@@ -36,6 +36,13 @@ export const State = {
   RipMask: 0x0d0,
   /** ANDed with rsp to form a stack address outside 64-bit mode. */
   StackMask: 0x0d8,
+  /** How often translated regions were entered, and how many instructions they did; for statistics. 32 and 64 bits. */
+  RegionEntries: 0x0e0,
+  RegionInstructions: 0x0e8,
+  /** How often regions left an instruction to the interpreter, and how often for a block or an address; 32 bits each. */
+  ExitsToInstruction: 0x0f0,
+  ExitsToBlock: 0x0f4,
+  ExitsToAddress: 0x0f8,
   /** es, cs, ss, ds, fs, gs, null (base 0), ldtr, tr: `SegmentField` records of 32 bytes. */
   Segments: 0x100,
   /** gdtr, idtr: base at +0 (64 bits), limit at +8 (32 bits). */

@@ -39,3 +39,24 @@ export const SIZES_REP = 0x10;
 export const SIZES_REPNE = 0x20;
 export const SIZES_LOCK = 0x40;
 export const SIZES_MEMORY = 0x80;
+
+/**
+ * What precedes the first record of a block: how often the block was entered, and the translated code that is
+ * entered instead. As long as a record, so that records stay aligned.
+ */
+export const Head = {
+  /** Entries until the block is hot; `HEAD_LIVE` once it is translated. 32 bits. */
+  Count: 0,
+  /** The region's index in the table of functions, and which of its entries this block is; 32 bits each. */
+  Region: 4,
+  Entry: 8,
+  /** Offset of the block's first byte in the WebAssembly memory; 32 bits. */
+  Offset: 12,
+  /** The number of its decode mode; 32 bits. */
+  Mode: 16,
+} as const;
+
+/** Values of `Head.Count` below the threshold's. */
+export const HEAD_LIVE = -1;
+/** A block that is not to be translated, or waits for it. */
+export const HEAD_QUIET = 0x40000000;

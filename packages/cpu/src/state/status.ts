@@ -12,6 +12,20 @@ export const HelperStatus = {
   Again: 4,
 } as const;
 
+/**
+ * What a translated region answers: one of these, or the record of an instruction that the interpreter is to do.
+ * The state has flags, the page of rip and the budget that is left.
+ */
+export const RegionExit = {
+  /** Go on at `State.Rip`. */
+  Look: 0,
+  /** Added to a block's first record: go on with the block, translated if it is. */
+  Block: 1,
+} as const;
+
+/** Parameters and result of a region: (budget, entry) → `RegionExit` or a record. */
+export const REGION_SIGNATURE = { parameters: ["i32", "i32"], results: ["i32"] } as const;
+
 /** Why the interpreter came back. `State.Rip` is the next instruction to run, or the one that faulted. */
 export const RunStatus = {
   /** The budget of instructions is used up. */

@@ -39,6 +39,25 @@ export function call<T extends ValueType>(callee: Callee, ...args: Expr[]): Expr
   };
 }
 
+/** Calls a function of the imported table, by its index there; the signature by its type's index in the module. */
+export function callIndirect<T extends ValueType>(
+  type: T,
+  signatureIndex: number,
+  index: I32,
+  ...args: Expr[]
+): Expr<T> {
+  return {
+    type,
+    emit(out) {
+      for (const arg of args) arg.emit(out);
+      index.emit(out);
+      out.byte(0x11);
+      out.u32(signatureIndex);
+      out.u32(0);
+    },
+  };
+}
+
 /**
  * Writes one WebAssembly function, statement by statement. Locals made inside `scope` are reused after it,
  * so that a function of a thousand handlers has a few dozen locals.
@@ -46,7 +65,7 @@ export function call<T extends ValueType>(callee: Callee, ...args: Expr[]): Expr
 export class FunctionBuilder {
   readonly signature: Signature;
   readonly parameters: readonly Local[];
-  readonly #code = new ByteSink();
+  #code = new ByteSink();
   readonly #types: ValueType[] = [];
   readonly #free: Record<ValueType, number[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] };
   #scope: { type: ValueType; index: number }[] | undefined;
@@ -55,6 +74,19 @@ export class FunctionBuilder {
   constructor(signature: Signature) {
     this.signature = signature;
     this.parameters = signature.parameters.map((type, index) => makeLocal(type, index));
+  }
+
+  /** How many blocks are open here. */
+  get depth(): number {
+    return this.#depth;
+  }
+
+  /** Runs `body`, whose statements go before everything written so far. */
+  prologue(body: () => void): void {
+    const rest = this.#code;
+    this.#code = new ByteSink();
+    body();
+    this.#code.append(rest);
   }
 
   /** A new local, zero at the function's start; inside a scope it holds whatever an earlier scope left. */

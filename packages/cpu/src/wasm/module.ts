@@ -23,6 +23,7 @@ export class ModuleBuilder {
   readonly #imports: { name: string; signature: Signature }[] = [];
   readonly #globals: ImportedGlobal[] = [];
   readonly #functions: Defined[] = [];
+  #table: string | undefined;
 
   /** A function the host gives. */
   importFunction(
@@ -47,6 +48,16 @@ export class ModuleBuilder {
         out.u32(index);
       },
     };
+  }
+
+  /** A table of functions the host gives; at most one. */
+  importTable(name: string): void {
+    this.#table = name;
+  }
+
+  /** The index of a signature in this module, for `callIndirect`. */
+  typeIndex(signature: Signature): number {
+    return this.#typeIndex(signature);
   }
 
   /** A function of this module; `body` writes it at once. It may call itself and what was defined before. */
@@ -79,7 +90,7 @@ export class ModuleBuilder {
       }
     });
     section(out, 2, (s) => {
-      s.u32(this.#imports.length + this.#globals.length + 1);
+      s.u32(this.#imports.length + this.#globals.length + (this.#table === undefined ? 1 : 2));
       this.#imports.forEach(({ name }, i) => {
         s.name("env");
         s.name(name);
@@ -92,6 +103,11 @@ export class ModuleBuilder {
       s.byte(3);
       s.u32(0);
       s.u32(memoryPages);
+      if (this.#table !== undefined) {
+        s.name("env");
+        s.name(this.#table);
+        for (const byte of [1, 0x70, 0, 0]) s.byte(byte);
+      }
       for (const { name, type } of this.#globals) {
         s.name("env");
         s.name(name);

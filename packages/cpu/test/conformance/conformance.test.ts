@@ -3,10 +3,11 @@ import { CASES } from "./cases.ts";
 import { VcpuMachine } from "./vcpu-machine.ts";
 import { runCase } from "./world.ts";
 
-const machine = new VcpuMachine();
-
-describe.each(Object.entries(CASES))("%s", (_, cases) => {
-  test.each(cases.map((item) => [item.name, item] as const))("%s", (__, item) => {
-    expect(runCase(machine, item)).toEqual([]);
+describe.each([0, "eager"] as const)("tier %s", (tier) => {
+  const machine = new VcpuMachine(2, undefined, tier);
+  describe.each(Object.entries(CASES))("%s", (_, cases) => {
+    test.each(cases.map((item) => [item.name, item] as const))("%s", (__, item) => {
+      expect(runCase(machine, item)).toEqual([]);
+    });
   });
 });

@@ -24,7 +24,11 @@ export class VcpuMachine implements Machine {
   readonly processors: Vcpu[];
   readonly portWrites: (readonly [number, number, number])[] = [];
 
-  constructor(processors = 2, entropy: Entropy = new SeededEntropy(1)) {
+  constructor(
+    processors = 2,
+    entropy: Entropy = new SeededEntropy(1),
+    tier: 0 | "auto" | "eager" = 0,
+  ) {
     const arenaBytes = CODE_ARENA_BYTES + processors * VCPU_ARENA_BYTES;
     this.memory = new GuestMemory({ ramBytes: 8 << 20, arenaBytes });
     const ports = createPortBus();
@@ -32,7 +36,7 @@ export class VcpuMachine implements Machine {
       read: (_, size) => 0x5a5a5a5a >>> (32 - size * 8),
       write: (port, size, value) => void this.portWrites.push([port, size, value]),
     });
-    const board = createBoard(this.memory, ports);
+    const board = createBoard(this.memory, ports, undefined, { tier });
     this.processors = Array.from({ length: processors }, (_, id) => {
       return new Vcpu(board, { id, clock: this.clock, entropy, features: { processors } });
     });

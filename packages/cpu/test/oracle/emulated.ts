@@ -111,7 +111,7 @@ export class EmulatedHost {
   readonly #base: Buffer;
   #runs = 0;
 
-  constructor(image: Uint8Array) {
+  constructor(image: Uint8Array, tier: 0 | "eager" = 0) {
     this.#memory = new GuestMemory({
       ramBytes: 1 << 20,
       arenaBytes: CODE_ARENA_BYTES + VCPU_ARENA_BYTES + (1 << 16),
@@ -128,7 +128,7 @@ export class EmulatedHost {
     const { bytes } = memory;
     const at = memory.offsetOf(DATA_AT, 0);
     this.#actual = Buffer.from(bytes.buffer, at, STACK_AT - DATA_AT + STACK_BYTES);
-    this.cpu = new Vcpu(createBoard(memory), { id: 0 });
+    this.cpu = new Vcpu(createBoard(memory, undefined, undefined, { tier }), { id: 0 });
     this.#prepareSystem();
   }
 

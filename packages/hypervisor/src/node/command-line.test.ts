@@ -22,6 +22,7 @@ test("only a kernel → the defaults", () => {
     balloon: false,
     debugExit: false,
     engine: "auto",
+    tier: 0,
     seed: undefined,
     timeoutSeconds: undefined,
     statsFile: undefined,
@@ -35,7 +36,7 @@ test("every flag → what it says", () => {
     "--net user,allow=127.0.0.1:80,allow=10.0.0.0/8,deny=10.1.0.0/16,mac=52:54:00:00:00:02 --net none " +
     "--net switch,listen=/s --net switch,connect=/t,mac=52:54:00:00:00:03 " +
     "--serial out.log --console stdio --balloon --debug-exit " +
-    "--engine emulator --seed 7 --timeout 30 --stats s.json";
+    "--engine emulator --tier auto --seed 7 --timeout 30 --stats s.json";
   expect(run(...args.split(" "), "--append", "quiet x=1,2")).toEqual({
     kernel: "k",
     initrds: ["a", "b"],
@@ -68,6 +69,7 @@ test("every flag → what it says", () => {
     balloon: true,
     debugExit: true,
     engine: "emulator",
+    tier: "auto",
     seed: 7,
     timeoutSeconds: 30,
     statsFile: "s.json",
@@ -120,6 +122,7 @@ test.for([
   ["--net", "user,hostfwd=tcp:0:1"],
   ["--net", "user,hostfwd=tcp:1:65536"],
   ["--engine", "xen"],
+  ["--tier", "1"],
   ["--seed", "4294967296"],
   ["--timeout", "0"],
   ["--timeout", "1.5"],

@@ -22,6 +22,8 @@ export interface RunArguments {
   readonly balloon: boolean;
   readonly debugExit: boolean;
   readonly engine: "emulator" | "kvm" | "auto";
+  /** 0 has the emulator interpret everything. */
+  readonly tier: 0 | "auto";
   readonly seed: number | undefined;
   readonly timeoutSeconds: number | undefined;
   readonly statsFile: string | undefined;
@@ -51,7 +53,7 @@ function parseRun(args: string[]): CommandLine {
   if (values.help) return { command: "help", of: "run" };
   const [surplus] = positionals;
   if (surplus !== undefined) throw usage(`nothing is known to do with ${surplus}`);
-  const { kernel, engine = "auto" } = values;
+  const { kernel, engine = "auto", tier = "0" } = values;
   const console = parseTerminal(values.console ?? "none");
   // Both would take what is typed.
   const serial = parseTerminal(values.serial ?? (console === "stdio" ? "none" : "stdio"));
@@ -60,6 +62,7 @@ function parseRun(args: string[]): CommandLine {
   if (kernel === undefined) throw usage("--kernel FILE is missing");
   if (engine !== "auto" && engine !== "emulator" && engine !== "kvm")
     throw impossible("--engine", engine, "give emulator, kvm or auto");
+  if (tier !== "auto" && tier !== "0") throw impossible("--tier", tier, "give 0 or auto");
   const whole = (option: string, value: string | undefined, least: number, most: number) =>
     value === undefined ? undefined : wholeNumber(option, value, least, most);
   return {
@@ -77,6 +80,7 @@ function parseRun(args: string[]): CommandLine {
       balloon: values.balloon ?? false,
       debugExit: values["debug-exit"] ?? false,
       engine,
+      tier: tier === "0" ? 0 : "auto",
       seed: whole("--seed", values.seed, 0, 0xffffffff),
       timeoutSeconds: whole("--timeout", values.timeout, 1, MOST_SECONDS),
       statsFile: values.stats,
@@ -102,6 +106,7 @@ function parse(args: string[]) {
         balloon: { type: "boolean" },
         "debug-exit": { type: "boolean" },
         engine: { type: "string" },
+        tier: { type: "string" },
         seed: { type: "string" },
         timeout: { type: "string" },
         stats: { type: "string" },

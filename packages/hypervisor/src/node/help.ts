@@ -37,6 +37,8 @@ The machine:
   --debug-exit         add a port at 0xf4 whose written value ends the run with (value << 1) | 1
   --engine emulator|kvm|auto
                        what runs the guest's code; default auto
+  --tier 0|auto        the emulator: interpret everything, or translate hot code to WebAssembly;
+                       the guest sees no difference; default 0
 
 The run:
   --serial stdio|FILE|none

@@ -3,7 +3,7 @@ import { open } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import type { Writable } from "node:stream";
 import type { ConsoleDevice, TerminalSize } from "@queztl/virtio";
-import { emulatorEngine } from "../emulator-engine.ts";
+import { createEmulatorEngine } from "../emulator-engine.ts";
 import type { Engine } from "../engine.ts";
 import { hypervisorError } from "../errors.ts";
 import { Machine } from "../machine.ts";
@@ -42,7 +42,7 @@ export async function runCommand(run: RunArguments, host: RunHost): Promise<numb
   const startedMs = performance.now();
   const cpuBefore = process.cpuUsage();
   const append = run.append ?? "console=ttyS0";
-  const engine = chooseEngine(run.engine);
+  const engine = chooseEngine(run);
   const kernel = await readKernelFiles(run.kernel, run.initrds, append);
   await using statsFile =
     run.statsFile === undefined ? undefined : await openStatistics(run.statsFile);
@@ -131,8 +131,8 @@ function statusOf(end: MachineEnd): number {
   }
 }
 
-function chooseEngine(engine: RunArguments["engine"]): Engine {
-  if (engine !== "kvm") return emulatorEngine;
+function chooseEngine({ engine, tier }: RunArguments): Engine {
+  if (engine !== "kvm") return createEmulatorEngine({ tier });
   throw hypervisorError("QZ_HYPERVISOR_UNSUPPORTED", {
     what: "the engine kvm",
     instead: "give --engine emulator or auto",

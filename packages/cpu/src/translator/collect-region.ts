@@ -1,0 +1,210 @@
+import { PAGE_BYTES } from "@queztl/memory";
+import type { CodeMode } from "../execute/code-cache.ts";
+import { Handler } from "../interpreter/handlers.ts";
+import type { Shape } from "../semantics/context.ts";
+import { HEAD_LIVE, HEAD_QUIET, Head, Record } from "../state/record.ts";
+
+/** The most instructions and blocks of one region. */
+const MOST_INSTRUCTIONS = 160;
+const MOST_BLOCKS = 48;
+/** How often a block must have been entered to be taken into a region. */
+const WARM = 4;
+
+/** Where a branch leads, as far as that was known when the region was collected. */
+export interface Target {
+  /** Offset of the instruction in the WebAssembly memory. */
+  readonly offset: number;
+  /** In another page than the branch: the region must see to it that the page is still there. */
+  readonly crosses: boolean;
+}
+
+/** One instruction of a block: its records' offsets, and what they say. */
+export interface Step {
+  /** The address record, or 0. */
+  readonly addressRecord: number;
+  readonly addressHandler: number;
+  readonly record: number;
+  readonly shape: Shape;
+  readonly inPage: number;
+  readonly length: number;
+  /** Of a relative branch. */
+  readonly target: Target | undefined;
+}
+
+/** Straight-line code of a region; conditional branches may leave it in the middle. */
+export interface Block {
+  /** Offset of its first instruction in the WebAssembly memory, and of that one's page. */
+  readonly offset: number;
+  readonly page: number;
+  /** Its first record, behind its head. */
+  readonly record: number;
+  readonly steps: Step[];
+  end: BlockEnd;
+}
+
+/** How a block ends: it goes on at the next instruction, leaves one to the interpreter, or has jumped away. */
+export type BlockEnd =
+  | { readonly kind: "next"; readonly inPage: number; readonly target: Target | undefined }
+  | { readonly kind: "interpret"; readonly record: number; readonly inPage: number }
+  | { readonly kind: "jump" };
+
+/** The code that a region covers. */
+export interface Region {
+  readonly mode: CodeMode;
+  /** In the order in which they are written. */
+  readonly blocks: readonly Block[];
+  readonly instructions: number;
+}
+
+/** What regions are collected from. */
+export interface CodeSource {
+  readonly view: DataView;
+  /** Shapes by handler number. */
+  readonly shapes: readonly (Shape | undefined)[];
+  /** How often a block is entered before it is hot. */
+  readonly threshold: number;
+  /** Offset in the WebAssembly memory of code at an address, or −1 if that is not known without further ado. */
+  probe(rip: bigint): number;
+}
+
+const TRANSFERS = new Set(["jmp", "call", "ret"]);
+
+/**
+ * Collects the blocks that were entered before and can be reached from a hot one by branches with a fixed target.
+ * @param ripPage rip less the offset in the page, of the entry.
+ * @returns undefined if nothing worth translating is there.
+ */
+export function collectRegion(
+  source: CodeSource,
+  mode: CodeMode,
+  entry: number,
+  ripPage: bigint,
+): Region | undefined {
+  const blocks = new Map<number, Block>();
+  const queue = [{ offset: entry, ripPage }];
+  let instructions = 0;
+  for (let at = 0; at < queue.length; at++) {
+    if (blocks.size >= MOST_BLOCKS || instructions >= MOST_INSTRUCTIONS) break;
+    const { offset, ripPage: page } = queue[at] as { offset: number; ripPage: bigint };
+    if (blocks.has(offset)) continue;
+    const record = mode.records.get(offset);
+    if (record === undefined || (offset !== entry && !isWarm(source, record))) continue;
+    const read = readBlock(source, record, offset, page);
+    const { block } = read;
+    if (block.steps.length === 0) continue;
+    // A block that another runs into ends there; what it would run on into is there already.
+    cutAtLeaders(block, blocks);
+    for (const other of blocks.values()) instructions -= cutAt(other, block.offset);
+    blocks.set(offset, block);
+    instructions += block.steps.length;
+    queue.push(...read.successors);
+  }
+  if (instructions === 0 || !blocks.has(entry)) return undefined;
+  return { mode, blocks: inOrder([...blocks.values()]), instructions };
+}
+
+/** Pages in the order of their discovery, code inside a page by address: loops then lead back, most else ahead. */
+function inOrder(blocks: Block[]): Block[] {
+  const pages = new Map<number, number>();
+  for (const { page } of blocks) if (!pages.has(page)) pages.set(page, pages.size);
+  const rank = ({ page }: Block): number => pages.get(page) as number;
+  return blocks.toSorted((a, b) => rank(a) - rank(b) || a.offset - b.offset);
+}
+
+function isWarm({ view, threshold }: CodeSource, record: number): boolean {
+  const count = view.getInt32(record - Record.Length + Head.Count, true);
+  // What is translated already is left to its own region: code is compiled once, for a few nanoseconds a transition.
+  if (count === HEAD_LIVE) return false;
+  return count === HEAD_QUIET || count <= threshold - Math.min(WARM, threshold >> 1);
+}
+
+function cutAtLeaders(block: Block, blocks: ReadonlyMap<number, Block>): void {
+  for (let i = 1; i < block.steps.length; i++) {
+    const offset = block.page + (block.steps[i] as Step).inPage;
+    if (blocks.has(offset)) {
+      cut(block, i);
+      return;
+    }
+  }
+}
+
+/** Ends a block before an instruction that begins another; how many instructions it lost. */
+function cutAt(block: Block, offset: number): number {
+  const before = block.steps.length;
+  const i = block.steps.findIndex(({ inPage }) => block.page + inPage === offset);
+  if (i > 0) cut(block, i);
+  return before - block.steps.length;
+}
+
+function cut(block: Block, at: number): void {
+  const { inPage } = block.steps[at] as Step;
+  const target = { offset: block.page + inPage, crosses: false };
+  block.end = { kind: "next", inPage, target };
+  block.steps.length = at;
+}
+
+interface Successor {
+  readonly offset: number;
+  readonly ripPage: bigint;
+}
+
+function readBlock(
+  source: CodeSource,
+  first: number,
+  offset: number,
+  ripPage: bigint,
+): { block: Block; successors: Successor[] } {
+  const { view, shapes } = source;
+  const page = offset - view.getUint16(first + Record.Offset, true);
+  const steps: Step[] = [];
+  const successors: Successor[] = [];
+  const mask = BigInt(PAGE_BYTES - 1);
+  /** The instruction at a distance from the page's start, if it is known where that is. */
+  const locate = (distance: number): Target | undefined => {
+    if (distance >= 0 && distance < PAGE_BYTES) {
+      successors.push({ offset: page + distance, ripPage });
+      return { offset: page + distance, crosses: false };
+    }
+    const rip = BigInt.asUintN(64, ripPage + BigInt(distance));
+    const target = source.probe(rip);
+    if (target < 0) return undefined;
+    successors.push({ offset: target, ripPage: rip & ~mask });
+    return { offset: target, crosses: true };
+  };
+  const finish = (end: BlockEnd): { block: Block; successors: Successor[] } => ({
+    block: { offset, page, record: first, steps, end },
+    successors,
+  });
+  let addressRecord = 0;
+  let addressHandler = 0;
+  for (let record = first; ; record += Record.Length) {
+    const handler = view.getUint16(record + Record.Handler, true);
+    const inPage = view.getUint16(record + Record.Offset, true);
+    if (handler >= Handler.AddressBase && handler < Handler.Count) {
+      addressRecord = record;
+      addressHandler = handler;
+      continue;
+    }
+    if (handler === Handler.Continue)
+      return finish({ kind: "next", inPage, target: locate(inPage) });
+    const shape = shapes[handler];
+    if (handler < Handler.Count || shape === undefined) {
+      return finish({ kind: "interpret", record: addressRecord || record, inPage });
+    }
+    const length = view.getUint8(record + Record.InstructionLength);
+    const transfers = TRANSFERS.has(shape.name);
+    const relative = shape.operands.some((operand) => operand.class === "target");
+    const next = inPage + length;
+    const target =
+      relative && shape.size !== 16
+        ? locate(Number(view.getBigInt64(record + Record.Immediate, true)))
+        : undefined;
+    steps.push({ addressRecord, addressHandler, record, shape, inPage, length, target });
+    addressRecord = 0;
+    if (transfers) {
+      // Where a call returns to.
+      if (shape.name === "call") locate(next);
+      return finish({ kind: "jump" });
+    }
+  }
+}

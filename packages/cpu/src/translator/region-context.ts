@@ -1,0 +1,386 @@
+import type {
+  FlagOperation,
+  InstructionContext,
+  OperandShape,
+  Shape,
+  Width,
+} from "../semantics/context.ts";
+import { toI32, toI64, zeroExtend } from "../semantics/integer-ops.ts";
+import { Segment, SegmentField, State, TlbEntry } from "../state/layout.ts";
+import { Record } from "../state/record.ts";
+import { i32, i64, v128 } from "../wasm/index.ts";
+import type { FunctionBuilder, I32, I64, Int, Local, V128 } from "../wasm/index.ts";
+import type { KnownFlags, RegionFlags } from "./region-flags.ts";
+
+/** What a region's instructions share: the function, the registers in locals, the flags. */
+export interface RegionFrame {
+  readonly f: FunctionBuilder;
+  readonly state: I32;
+  /** Offset of the TLB; the privilege does not change inside a region. */
+  readonly tlb: I32;
+  /** rip less the offset in the page, of the block that is running. */
+  readonly ripPage: Local<"i64">;
+  readonly flags: RegionFlags;
+  register(number: number): Local<"i64">;
+}
+
+/** Where the current instruction's code goes on or leaves the region. */
+export interface RegionExits {
+  /** The instruction is done. */
+  done(): void;
+  /** Leaves before the instruction: the interpreter does it. */
+  interpret(): void;
+  again(): void;
+  jump(rip: I64): void;
+  branch(): void;
+}
+
+/**
+ * Lowers one instruction to a part of a region: operands are constants, registers are locals written through to
+ * the state. What the interpreter would ask the host for is left to it: the region never calls out.
+ */
+export class RegionContext implements InstructionContext {
+  readonly shape: Shape;
+  readonly f: FunctionBuilder;
+  readonly #frame: RegionFrame;
+  readonly #view: DataView;
+  readonly #record: number;
+  readonly #address: I64;
+  readonly #exits: RegionExits;
+  readonly #depth: number;
+  /** Flags may differ by the path taken through the instruction. */
+  #flagsVary = false;
+  readonly #knownAtDone: KnownFlags[] = [];
+
+  constructor(
+    shape: Shape,
+    frame: RegionFrame,
+    view: DataView,
+    record: number,
+    address: I64,
+    exits: RegionExits,
+  ) {
+    this.shape = shape;
+    this.f = frame.f;
+    this.#frame = frame;
+    this.#view = view;
+    this.#record = record;
+    this.#address = address;
+    this.#exits = exits;
+    this.#depth = frame.f.depth;
+  }
+
+  /** To be called behind the description: what is known of the flags where its paths meet. */
+  finish(): void {
+    const { flags } = this.#frame;
+    const { known } = flags;
+    if (this.#flagsVary || this.#knownAtDone.some((other) => !sameFlags(other, known))) {
+      flags.known = undefined;
+    }
+  }
+
+  get(operand: number): Int {
+    const shape = this.#operand(operand);
+    const width = shape.bits as Width;
+    if (shape.class === "memory") return this.load(width, this.address());
+    if (shape.class === "immediate") {
+      const value = this.#view.getBigInt64(this.#record + Record.Immediate, true);
+      if (width === 64) return i64.const(value);
+      const bits =
+        width === 32 ? Number(BigInt.asIntN(32, value)) : Number(BigInt.asUintN(width, value));
+      return i32.const(bits);
+    }
+    return this.#read(this.#field(operand), width);
+  }
+
+  set(operand: number, value: Int): void {
+    const shape = this.#operand(operand);
+    const width = shape.bits as Width;
+    if (shape.class === "memory") this.store(width, this.address(), value);
+    else this.#write(this.#field(operand), width, value);
+  }
+
+  update(operand: number, compute: (old: Int) => Int): void {
+    const shape = this.#operand(operand);
+    const width = shape.bits as Width;
+    if (shape.class !== "memory") {
+      this.set(operand, this.f.let(compute(this.f.let(this.get(operand)))));
+      return;
+    }
+    const place = this.translate(this.address(), width / 8, "update");
+    const result = this.f.let(compute(this.f.let(loadInteger(width, place))));
+    storeInteger(this.f, width, place, result);
+  }
+
+  register(number: number): I64 {
+    return this.#frame.register(number).get;
+  }
+
+  registerPart(number: number, width: Width): Int {
+    return this.#read(number * 8, width);
+  }
+
+  setRegister(number: number, width: Width, value: Int): void {
+    this.#write(number * 8, width, value);
+  }
+
+  address(): I64 {
+    return this.#address;
+  }
+
+  addressMask(): I64 {
+    const code = this.#view.getUint8(this.#record + Record.Sizes) & 12;
+    return i64.const(code === 12 ? -1n : code === 8 ? 0xffffffffn : 0xffffn);
+  }
+
+  load(width: Width, address: I64): Int {
+    return this.f.let(loadInteger(width, this.translate(address, width / 8, "read")));
+  }
+
+  store(width: Width, address: I64, value: Int): void {
+    const kept = this.f.let(value);
+    const place = this.translate(address, width / 8, "write");
+    storeInteger(this.f, width, place, kept);
+  }
+
+  translate(address: I64, bytes: number, access: "read" | "write" | "update"): I32 {
+    const { f } = this;
+    const linear = f.let(address);
+    const entry = f.let(
+      i32.add(
+        this.#frame.tlb,
+        i32.and(i32.wrap_i64(i64.shr_u(linear, i64.const(7))), i32.const(0x1ffe0)),
+      ),
+    );
+    const last = bytes === 1 ? linear : i64.add(linear, i64.const(bytes - 1));
+    const tag = i64.load(entry, access === "read" ? TlbEntry.Read : TlbEntry.Write);
+    f.if(i64.ne(tag, i64.and(last, i64.const(-4096))), () => this.#exits.interpret());
+    return f.let(i32.add(i32.wrap_i64(linear), i32.load(entry, TlbEntry.Addend)));
+  }
+
+  finishWrite(): void {
+    // Only what goes straight to RAM is done here.
+  }
+
+  bounceOffset(): I32 {
+    return i32.const(0);
+  }
+
+  linear(segment: number | "operand", offset: I64): I64 {
+    const field =
+      segment === "operand"
+        ? this.#view.getUint8(this.#record + Record.Segment)
+        : segment * SegmentField.Length;
+    const number = field / SegmentField.Length;
+    if (number !== Segment.Fs && number !== Segment.Gs) return offset;
+    return i64.add(offset, i64.load(this.#frame.state, State.Segments + field));
+  }
+
+  getVector(operand: number, aligned = false): V128 {
+    const shape = this.#operand(operand);
+    if (shape.class !== "memory") return v128.load(this.#frame.state, this.#vector(operand));
+    if (aligned) this.#checkAligned();
+    return this.f.let(v128.load(this.translate(this.address(), 16, "read")));
+  }
+
+  setVector(operand: number, value: V128, aligned = false): void {
+    const shape = this.#operand(operand);
+    if (shape.class !== "memory") {
+      this.f.store.v128(this.#frame.state, value, this.#vector(operand));
+      return;
+    }
+    if (aligned) this.#checkAligned();
+    const kept = this.f.let(value);
+    this.f.store.v128(this.translate(this.address(), 16, "write"), kept);
+  }
+
+  getLow(operand: number, width: 32 | 64): Int {
+    const shape = this.#operand(operand);
+    if (shape.class === "memory") return this.load(width, this.address());
+    const at = this.#vector(operand);
+    return width === 64 ? i64.load(this.#frame.state, at) : i32.load(this.#frame.state, at);
+  }
+
+  setLow(operand: number, width: 32 | 64, value: Int): void {
+    const shape = this.#operand(operand);
+    if (shape.class === "memory") {
+      this.store(width, this.address(), value);
+      return;
+    }
+    const at = this.#vector(operand);
+    if (width === 64) this.f.store.i64(this.#frame.state, toI64(value), at);
+    else this.f.store.i32(this.#frame.state, toI32(value), at);
+    if (shape.class === "mmx") this.f.store.i64(this.#frame.state, i64.const(0xffff), at + 8);
+  }
+
+  setState128(offset: number, value: V128): void {
+    this.f.store.v128(this.#frame.state, value, offset);
+  }
+
+  flagResult(): I64 {
+    return this.#frame.flags.result;
+  }
+
+  flagCarries(): I64 {
+    return this.#frame.flags.carries;
+  }
+
+  setFlagResult(value: I64): void {
+    this.#frame.flags.setResult(value);
+    this.#flagsSet();
+  }
+
+  setFlagCarries(low: I32, high: I32): void {
+    this.#frame.flags.setCarries(low, high);
+    this.#flagsSet();
+  }
+
+  setFlagWords(result: I64, low: I32, high: I32): void {
+    const { flags } = this.#frame;
+    flags.setCarries(low, high);
+    flags.setResult(result);
+    this.#flagsSet();
+  }
+
+  setOperationFlags(operation: FlagOperation, width: Width, a: Int, b: Int, result: Int): void {
+    this.#frame.flags.setOperation(operation, width, a, b, result);
+    this.#flagsSet();
+  }
+
+  knownCondition(code: number): I32 | undefined {
+    return this.#frame.flags.condition(code);
+  }
+
+  systemFlags(): I32 {
+    return this.state32(State.SystemFlags);
+  }
+
+  setSystemFlags(value: I32): void {
+    this.setState32(State.SystemFlags, value);
+  }
+
+  state32(offset: number): I32 {
+    return i32.load(this.#frame.state, offset);
+  }
+
+  state64(offset: number): I64 {
+    return i64.load(this.#frame.state, offset);
+  }
+
+  setState32(offset: number, value: I32): void {
+    this.f.store.i32(this.#frame.state, value, offset);
+  }
+
+  setState64(offset: number, value: I64): void {
+    this.f.store.i64(this.#frame.state, value, offset);
+  }
+
+  nextRip(): I64 {
+    const inPage =
+      this.#view.getUint16(this.#record + Record.Offset, true) +
+      this.#view.getUint8(this.#record + Record.InstructionLength);
+    return i64.add(this.#frame.ripPage.get, i64.const(inPage));
+  }
+
+  targetRip(): I64 {
+    const target = this.#view.getBigInt64(this.#record + Record.Immediate, true);
+    const rip = i64.add(this.#frame.ripPage.get, i64.const(target));
+    return this.shape.size === 16 ? i64.and(rip, i64.const(0xffff)) : rip;
+  }
+
+  branch(): void {
+    this.#exits.branch();
+  }
+
+  jump(rip: I64): void {
+    this.#exits.jump(rip);
+  }
+
+  again(): void {
+    this.#exits.again();
+  }
+
+  raise(): void {
+    // The interpreter meets the same fault.
+    this.#exits.interpret();
+  }
+
+  help(): void {
+    this.#exits.interpret();
+  }
+
+  done(): void {
+    this.#knownAtDone.push(this.#frame.flags.known);
+    this.#exits.done();
+  }
+
+  #flagsSet(): void {
+    if (this.f.depth <= this.#depth) {
+      this.#flagsVary = false;
+      return;
+    }
+    // Set on one path only: what it is now holds until the paths meet, of which nothing is known here.
+    this.#flagsVary = true;
+    this.#frame.flags.known = undefined;
+  }
+
+  #operand(index: number): OperandShape {
+    return this.shape.operands[index] as OperandShape;
+  }
+
+  #field(operand: number): number {
+    return this.#view.getUint8(this.#record + Record.A + operand);
+  }
+
+  #vector(operand: number): number {
+    const base = this.#operand(operand).class === "mmx" ? State.Fpu : State.Xmm;
+    return base + this.#field(operand);
+  }
+
+  #read(field: number, width: Width): Int {
+    const value = this.#frame.register(field >> 3).get;
+    if (width === 64) return value;
+    const word = i32.wrap_i64(value);
+    if (width === 32) return word;
+    return zeroExtend(width, field & 1 ? i32.shr_u(word, i32.const(8)) : word);
+  }
+
+  #write(field: number, width: Width, value: Int): void {
+    const { f } = this;
+    const local = this.#frame.register(field >> 3);
+    if (width === 64) f.set(local, toI64(value));
+    else if (width === 32) f.set(local, i64.extend_i32_u(toI32(value)));
+    else {
+      const shift = field & 1 ? 8 : 0;
+      const mask = width === 16 ? 0xffffn : 0xffn << BigInt(shift);
+      const part = i64.extend_i32_u(toI32(zeroExtend(width, toI32(value))));
+      const placed = shift === 0 ? part : i64.shl(part, i64.const(shift));
+      f.set(local, i64.or(i64.and(local.get, i64.const(~mask)), placed));
+    }
+    f.store.i64(this.#frame.state, local.get, State.Registers + (field & ~7));
+  }
+
+  #checkAligned(): void {
+    const low = i32.and(i32.wrap_i64(this.address()), i32.const(15));
+    this.f.if(low, () => this.raise());
+  }
+}
+
+function sameFlags(a: KnownFlags, b: KnownFlags): boolean {
+  if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object") return false;
+  return a.operation === b.operation && a.width === b.width;
+}
+
+function loadInteger(width: Width, place: I32): Int {
+  if (width === 64) return i64.load(place);
+  if (width === 32) return i32.load(place);
+  return width === 16 ? i32.load16_u(place) : i32.load8_u(place);
+}
+
+function storeInteger(f: FunctionBuilder, width: Width, place: I32, value: Int): void {
+  if (width === 64) f.store.i64(place, toI64(value));
+  else if (width === 32) f.store.i32(place, toI32(value));
+  else if (width === 16) f.store.i32_16(place, toI32(value));
+  else f.store.i32_8(place, toI32(value));
+}

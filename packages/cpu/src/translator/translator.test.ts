@@ -1,0 +1,299 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { createFlatProcessor } from "../flat-processor.ts";
+import type { FlatProcessor } from "../flat-processor.ts";
+import { semanticsName } from "../interpreter/shapes.ts";
+import { X86_64_V2 } from "../isa/features.ts";
+import { isX87 } from "../isa/opcode-entry.ts";
+import type { OpcodeEntry } from "../isa/opcode-entry.ts";
+import { OPCODES } from "../isa/opcodes.ts";
+import { encodableForms, encode, operandSizes } from "../isa/testing/encode.ts";
+import { descriptions } from "../semantics/descriptions.ts";
+import { Segment, SegmentField, State } from "../state/layout.ts";
+import { RunStatus } from "../state/status.ts";
+
+const RAM = 64 * 1024;
+const CODE = 0x1000;
+/** Data lies around the border of two pages, so that accesses cross it. */
+const DATA = 0x9000;
+const STACK = 0xb000;
+const INSTRUCTIONS = 24;
+const MOST_EXECUTED = 600;
+const RUNS = 60;
+
+type Random = () => number;
+
+function randomNumbers(seed: number): Random {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let x = Math.imul(state ^ (state >>> 15), state | 1);
+    x ^= x + Math.imul(x ^ (x >>> 7), x | 61);
+    return (x ^ (x >>> 14)) >>> 0;
+  };
+}
+
+const below = (random: Random, limit: number): number => random() % limit;
+const pick = <T>(random: Random, list: readonly T[]): T => list[below(random, list.length)] as T;
+
+const offered = new Set<string>(X86_64_V2);
+const available = OPCODES.filter(
+  (entry) =>
+    entry.long && offered.has(entry.feature) && operandSizes(entry, 64, "intel").length > 0,
+);
+const described = available.filter((entry) => descriptions[semanticsName(entry)] !== undefined);
+/** What only helpers do: a region leaves there. */
+const helped = available.filter(
+  (entry) => isX87(entry) || /^(cpuid|enter|popf|cmpxchg8b|xsave)$/.test(entry.mnemonic),
+);
+
+interface Program {
+  readonly bytes: Uint8Array;
+  /** Where its instructions begin. */
+  readonly starts: readonly number[];
+}
+
+function instruction(random: Random, entry: OpcodeEntry): Uint8Array {
+  const address = below(random, 8) === 0 ? 32 : 64;
+  const form = pick(random, encodableForms(entry));
+  const string = descriptions[semanticsName(entry)]?.string === true;
+  const relative = entry.operands.some(({ kind }) => kind === "relative");
+  // Mostly near what the registers hold.
+  const memory = {
+    base: below(random, 16),
+    index: pick(random, [-1, -1, -1, 1, 9]),
+    scale: 0,
+    disp: pick(random, [0, 1, 8, 16, -16, -3, 64]),
+  };
+  return encode(
+    entry,
+    {
+      mode: 64,
+      vendor: "intel",
+      operandSize: pick(random, operandSizes(entry, 64, "intel")),
+      addressSize: address,
+      ...(form === "none" ? {} : { form }),
+      ...(form === "mem" ? { memory } : {}),
+      ...(entry.lock && form === "mem" && below(random, 4) === 0 ? { lock: true } : {}),
+      ...(string && !relative && below(random, 2) === 0
+        ? { repeat: pick(random, ["rep", "repne"] as const) }
+        : {}),
+      ...(!relative && below(random, 10) === 0 ? { segment: pick(random, [3, 4, 5]) } : {}),
+      ...(entry.operands.some(({ kind }) => kind === "moffs")
+        ? { offset: BigInt(DATA + below(random, 64) - 32) }
+        : {}),
+    },
+    random,
+  ).bytes;
+}
+
+function program(random: Random): Program {
+  const favourites = described.filter(() => below(random, 12) === 0);
+  const list: { entry: OpcodeEntry; bytes: Uint8Array }[] = [];
+  for (let i = 0; i < INSTRUCTIONS; i++) {
+    const source = below(random, 40) === 0 ? helped : favourites;
+    if (source.length === 0) continue;
+    const entry = pick(random, source);
+    // A program of jumps would not get far.
+    const leaves = /^(jmp|call|ret)$/.test(entry.mnemonic);
+    if (leaves && below(random, 3) !== 0) continue;
+    list.push({ entry, bytes: instruction(random, entry) });
+  }
+  const starts: number[] = [];
+  let end = 0;
+  for (const { bytes } of list) {
+    starts.push(end);
+    end += bytes.length;
+  }
+  // Round again: blocks that end are entered with small budgets too.
+  const joined = new Uint8Array(end + 5);
+  joined[end] = 0xe9;
+  new DataView(joined.buffer).setInt32(end + 1, -(end + 5), true);
+  list.forEach(({ entry, bytes }, i) => {
+    const at = starts[i] as number;
+    joined.set(bytes, at);
+    const relative = entry.operands.find(({ kind }) => kind === "relative");
+    if (relative === undefined) return;
+    const next = at + bytes.length;
+    const size = relative.width === "b" ? 1 : bytes.length > 4 && bytes[0] !== 0x66 ? 4 : 2;
+    const reach = starts.filter((start) => Math.abs(start - next) < 120);
+    const distance = pick(random, reach) - next;
+    for (let byte = 0; byte < size; byte++) {
+      joined[next - size + byte] = (distance >> (8 * byte)) & 0xff;
+    }
+  });
+  return { bytes: joined, starts };
+}
+
+function registerValue(random: Random): bigint {
+  switch (below(random, 12)) {
+    case 0:
+      return BigInt(below(random, 4));
+    case 1:
+      return BigInt.asUintN(64, -BigInt(below(random, 4)));
+    case 2:
+      return (BigInt(random()) << 32n) | BigInt(random());
+    case 3:
+      // Into the program itself: it changes under its translation.
+      return BigInt(CODE + below(random, 160));
+    case 4:
+      return BigInt(below(random, 65));
+    default:
+      return BigInt(DATA + ((below(random, 256) - 128) & (below(random, 3) === 0 ? -1 : -16)));
+  }
+}
+
+/** Both processors begin alike. */
+function prepare(pair: readonly FlatProcessor[], code: Uint8Array, seed: number): void {
+  for (const { memory, vcpu } of pair) {
+    const random = randomNumbers(seed);
+    const data = Uint8Array.from({ length: 0x4000 }, () => below(random, 4) && random());
+    memory.writeBytes(0x8000, data);
+    memory.writeBytes(CODE, new Uint8Array(4096).fill(0x90));
+    memory.writeBytes(CODE, code);
+    for (let i = 0; i < 16; i++) {
+      const value = i === 4 ? BigInt(STACK + below(random, 16)) : registerValue(random);
+      vcpu.setU64(State.Registers + 8 * i, value);
+    }
+    vcpu.setU64(State.Registers + 8, BigInt(below(random, 20)));
+    for (let at = State.Xmm; at < State.Xmm + 256; at += 4) {
+      vcpu.setU32(at, pick(random, [0, 0x3f800000, 0x40000000, random()]));
+    }
+    vcpu.setU32(State.Mxcsr, pick(random, [0x1f80, 0x1f80, 0x1f80, 0x5fc0]));
+    vcpu.setU32(State.FpuControl, 0x037f);
+    vcpu.setU32(State.FpuTag, 0);
+    vcpu.setU64(State.Segments + Segment.Fs * SegmentField.Length, 0x40n);
+    vcpu.flags = 2 | (random() & 0x8d5) | (below(random, 8) === 0 ? 0x400 : 0);
+    vcpu.rip = BigInt(CODE);
+    vcpu.halted = vcpu.shutdown = false;
+  }
+}
+
+/** Everything a program can see of a processor. */
+function visible({ vcpu }: FlatProcessor, status: number): unknown {
+  const words = (from: number, to: number): string[] => {
+    const list: string[] = [];
+    for (let at = from; at < to; at += 8) list.push(vcpu.u64(at).toString(16));
+    return list;
+  };
+  return {
+    status,
+    fault:
+      status === RunStatus.Fault ? [vcpu.u32(State.FaultVector), vcpu.u32(State.FaultError)] : [],
+    instructions: vcpu.instructions,
+    rip: vcpu.rip.toString(16),
+    flags: vcpu.flags.toString(16),
+    registers: words(State.Registers, State.Zero),
+    vectors: words(State.Xmm, State.Mxcsr + 8),
+    x87: words(State.FpuControl, State.Fpu + 128),
+  };
+}
+
+/** Runs both in slices of the same lengths and compares after each. */
+function compare(pair: readonly FlatProcessor[], random: Random, starts: readonly number[]): void {
+  const [one, other] = pair as [FlatProcessor, FlatProcessor];
+  for (let executed = 0; executed < MOST_EXECUTED;) {
+    const budget = 1 + below(random, pick(random, [3, 10, 60, 200]));
+    const statuses = pair.map(({ vcpu }) => vcpu.runSlice(budget));
+    expect(visible(other, statuses[1] as number)).toEqual(visible(one, statuses[0] as number));
+    const { ramOffset } = one.memory;
+    const [left, right] = [one, other].map(({ memory }) =>
+      Buffer.from(memory.bytes.buffer, ramOffset, RAM),
+    ) as [Buffer, Buffer];
+    expect(left.compare(right)).toBe(0);
+    executed += budget;
+    if (statuses[0] === RunStatus.Budget) continue;
+    // After a fault, or what an instruction asks the host for, the program goes on somewhere else.
+    const rip = BigInt(CODE + pick(random, starts));
+    for (const { vcpu } of pair) {
+      vcpu.rip = rip;
+      vcpu.halted = vcpu.shutdown = false;
+    }
+  }
+}
+
+const processors = (): FlatProcessor[] => [
+  createFlatProcessor({ ramBytes: RAM }),
+  createFlatProcessor({ ramBytes: RAM, tier: "eager" }),
+];
+
+describe("translated code against the interpreter", () => {
+  test("random programs in slices of any length → the same state after each", () => {
+    const pair = processors();
+    const translated = pair[1] as FlatProcessor;
+    fc.assert(
+      fc.property(fc.noShrink(fc.integer()), (seed) => {
+        const random = randomNumbers(seed);
+        const { bytes, starts } = program(random);
+        prepare(pair, bytes, seed);
+        // Known blocks are taken into regions with the ones that lead to them.
+        const { memory, vcpu } = translated;
+        for (const start of starts) {
+          if (below(random, 2) === 0) continue;
+          vcpu.board.code.find(vcpu.codeMode, memory.offsetOf(CODE + start, 1));
+        }
+        compare(pair, random, starts);
+      }),
+      { numRuns: RUNS },
+    );
+    expect(translated.vcpu.board.translator?.statistics.regions).toBeGreaterThan(RUNS);
+  }, 30_000);
+
+  /** Runs code translated; `change` comes after some instructions. */
+  const run = (
+    code: readonly number[],
+    budget: number,
+    first = 0,
+    change?: (processor: FlatProcessor) => void,
+  ): FlatProcessor => {
+    const processor = createFlatProcessor({ ramBytes: RAM, tier: "eager" });
+    processor.memory.writeBytes(CODE, Uint8Array.from(code));
+    processor.vcpu.rip = BigInt(CODE);
+    processor.vcpu.runSlice(first);
+    change?.(processor);
+    processor.vcpu.runSlice(budget);
+    expect(processor.vcpu.board.translator?.statistics.regions).toBeGreaterThan(0);
+    return processor;
+  };
+  const al = ({ vcpu }: FlatProcessor): number => vcpu.u32(State.Registers) & 0xff;
+
+  test("a store into the next instruction of the block → the new one runs", () => {
+    // mov byte [rip+1], 5; mov al, 0; jmp $
+    expect(al(run([0xc6, 0x05, 1, 0, 0, 0, 5, 0xb0, 0, 0xeb, 0xfe], 3))).toBe(5);
+  });
+
+  test("a block's last instruction stores into the next block → the new one runs", () => {
+    // mov byte [rip+1], 5; again: mov al, 0; jmp again
+    expect(al(run([0xc6, 0x05, 1, 0, 0, 0, 5, 0xb0, 0, 0xeb, 0xfc], 3))).toBe(5);
+  });
+
+  test("a call pushes its return address over its target → the new code runs", () => {
+    // lea rsp, [rip+19]; call +6; at 18: mov al, 0x77; jmp $. Over that goes 0x100c: or al, 0x10; add [rax], al.
+    const code = [
+      0x48, 0x8d, 0x25, 19, 0, 0, 0, 0xe8, 6, 0, 0, 0, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
+    ];
+    expect(al(run([...code, 0xb0, 0x77, 0xeb, 0xfe], 4))).toBe(0x10);
+  });
+
+  test("bytes behind a translation change, then its own → it is gone", () => {
+    // nop; jmp 0x170; there: mov al, 1; cpuid; nop … into the next 128 bytes, which the translation leaves out.
+    const code = Array.from({ length: 0x200 }, () => 0x90);
+    code.splice(0, 6, 0x90, 0xe9, 0x6a, 1, 0, 0);
+    code.splice(0x170, 4, 0xb0, 1, 0x0f, 0xa2);
+    const changed = run(code, 1, 4, ({ memory, vcpu }) => {
+      vcpu.rip = BigInt(CODE + 0x170);
+      memory.writeBytes(CODE + 0x182, Uint8Array.of(0x91));
+      memory.writeBytes(CODE + 0x171, Uint8Array.of(2));
+    });
+    expect(al(changed)).toBe(2);
+  });
+
+  test("too little budget for a block → it is interpreted as far as that goes", () => {
+    // ror eax, 1; ror eax, 1; jmp $-4
+    const { vcpu } = run([0xd1, 0xc8, 0xd1, 0xc8, 0xeb, 0xfa], 4, 0, (processor) =>
+      processor.vcpu.setU64(State.Registers, 16n),
+    );
+    expect(vcpu.u64(State.Registers)).toBe(2n);
+    expect(vcpu.rip).toBe(BigInt(CODE + 2));
+  });
+});

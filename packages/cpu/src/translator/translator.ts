@@ -1,0 +1,267 @@
+import { PAGE_BYTES } from "@queztl/memory";
+import type { GuestMemory } from "@queztl/memory";
+import type { CodeCache } from "../execute/code-cache.ts";
+import type { Shape } from "../semantics/context.ts";
+import { HEAD_LIVE, HEAD_QUIET, Head, Record } from "../state/record.ts";
+import { State } from "../state/layout.ts";
+import { REGION_SIGNATURE } from "../state/status.ts";
+import { ModuleBuilder } from "../wasm/index.ts";
+import { collectRegion } from "./collect-region.ts";
+import type { Block, CodeSource, Region } from "./collect-region.ts";
+import { defineCarries } from "./region-flags.ts";
+import { writeRegion } from "./write-region.ts";
+
+/** Regions alive at once at most. */
+export const MOST_REGIONS = 16384;
+/** How often a block is entered before it is translated. */
+const THRESHOLD = 2000;
+/** Regions that are compiled together; fewer when the first has waited long enough. */
+const BATCH = 64;
+const LONGEST_WAIT_MS = 30;
+
+/** One processor as translated code sees it. */
+export interface TranslatorClient {
+  /** Offset of its state. */
+  readonly state: number;
+  /** The functions that its interpreter enters, by region. */
+  readonly table: WebAssembly.Table;
+}
+
+/** Counters of a translator. */
+export interface TranslatorStatistics {
+  /** Regions made, those whose code changed since, those that are there or being made. */
+  readonly regions: number;
+  readonly dropped: number;
+  readonly live: number;
+  readonly modules: number;
+  /** Bytes of WebAssembly, and guest instructions they stand for. */
+  readonly bytes: number;
+  readonly instructions: number;
+  /** On the thread of the processors: choosing and writing, and installing. */
+  readonly milliseconds: number;
+  /** Entries of regions, instructions run in them, and why they were left. */
+  readonly entered: number;
+  readonly executed: number;
+  readonly exitsToInstruction: number;
+  readonly exitsToBlock: number;
+  readonly exitsToAddress: number;
+}
+
+/** A region on its way from collection to being dropped. */
+interface Live {
+  readonly region: Region;
+  dropped: boolean;
+  /** In the table of functions; −1 until it is installed. */
+  index: number;
+}
+
+/** Turns hot decoded code into WebAssembly functions that the interpreters enter: the code is shared by all processors. */
+export class Translator {
+  readonly #memory: GuestMemory;
+  readonly #code: CodeCache;
+  readonly #shapes: readonly (Shape | undefined)[];
+  readonly #clients: TranslatorClient[] = [];
+  #queue: Live[] = [];
+  #queuedAt = 0;
+  #next = 0;
+  #live = new Set<Live>();
+  #stats = { regions: 0, dropped: 0, modules: 0, bytes: 0, instructions: 0, milliseconds: 0 };
+  readonly #eager: boolean;
+
+  /** @param eager translate each block when it is entered first, on this thread. */
+  constructor(
+    memory: GuestMemory,
+    code: CodeCache,
+    shapes: readonly (Shape | undefined)[],
+    eager = false,
+  ) {
+    this.#eager = eager;
+    this.#memory = memory;
+    this.#code = code;
+    this.#shapes = shapes;
+    code.threshold = eager ? 0 : THRESHOLD;
+    code.onFlush(() => this.#forgetAll());
+  }
+
+  attach(client: TranslatorClient): void {
+    this.#clients.push(client);
+  }
+
+  get statistics(): TranslatorStatistics {
+    const { view } = this.#memory;
+    const sum = (field: number): number =>
+      this.#clients.reduce((all, { state }) => all + view.getUint32(state + field, true), 0);
+    return {
+      ...this.#stats,
+      live: this.#live.size,
+      entered: sum(State.RegionEntries),
+      executed: this.#clients.reduce(
+        (all, { state }) => all + Number(view.getBigUint64(state + State.RegionInstructions, true)),
+        0,
+      ),
+      exitsToInstruction: sum(State.ExitsToInstruction),
+      exitsToBlock: sum(State.ExitsToBlock),
+      exitsToAddress: sum(State.ExitsToAddress),
+    };
+  }
+
+  /**
+   * A block was entered as often as makes it hot.
+   * @param ripPage rip less the offset in the page; @param probe finds code in other pages.
+   */
+  hot(record: number, ripPage: bigint, probe: (rip: bigint) => number): void {
+    const started = performance.now();
+    const { view } = this.#memory;
+    const head = record - Record.Length;
+    view.setInt32(head + Head.Count, HEAD_QUIET, true);
+    const entry = view.getUint32(head + Head.Offset, true);
+    const mode = this.#code.modeOf(view.getUint32(head + Head.Mode, true));
+    if (mode.records.get(entry) !== record) return;
+    const { threshold } = this.#code;
+    const source: CodeSource = { view, shapes: this.#shapes, threshold, probe };
+    const region = collectRegion(source, mode, entry, ripPage);
+    if (region !== undefined) {
+      const live: Live = { region, dropped: false, index: -1 };
+      this.#watch(live);
+      // Nothing else needs to be made of the blocks that are in this region now.
+      for (const block of region.blocks) {
+        const at = block.record - Record.Length + Head.Count;
+        if (view.getInt32(at, true) >= 0) view.setInt32(at, HEAD_QUIET, true);
+      }
+      if (this.#queue.length === 0) this.#queuedAt = started;
+      this.#queue.push(live);
+      this.#live.add(live);
+    }
+    this.#stats.milliseconds += performance.now() - started;
+    if (this.#eager) this.translate();
+  }
+
+  /** Has what waits compiled if it is much or has waited long. To be called now and then. */
+  poll(): void {
+    const { length } = this.#queue;
+    if (length === 0) return;
+    if (length >= BATCH || performance.now() - this.#queuedAt >= LONGEST_WAIT_MS) this.translate();
+  }
+
+  /** Has what waits compiled. */
+  translate(): void {
+    const started = performance.now();
+    const batch = this.#queue.filter(({ dropped }) => !dropped);
+    this.#queue = [];
+    if (batch.length === 0) return;
+    const bytes = this.#write(batch);
+    this.#stats.modules++;
+    this.#stats.bytes += bytes.length;
+    if (this.#eager) this.#install(batch, new WebAssembly.Module(bytes));
+    else void this.#compile(batch, bytes);
+    this.#stats.milliseconds += performance.now() - started;
+  }
+
+  /** On the engine's own threads, while the guest runs on. */
+  async #compile(batch: readonly Live[], bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    let module: WebAssembly.Module;
+    try {
+      module = await WebAssembly.compile(bytes);
+    } catch {
+      // The host is short of memory for code: what there is goes on being interpreted.
+      for (const live of batch) this.#live.delete(live);
+      return;
+    }
+    const started = performance.now();
+    this.#install(batch, module);
+    this.#stats.milliseconds += performance.now() - started;
+  }
+
+  #write(batch: readonly Live[]): Uint8Array<ArrayBuffer> {
+    const builder = new ModuleBuilder();
+    const imported = builder.importGlobal("state", "i32");
+    const carries = defineCarries(builder);
+    const module = { view: this.#memory.view, state: imported, carries };
+    batch.forEach(({ region }, i) => {
+      builder.define(REGION_SIGNATURE, (f) => writeRegion(f, region, module), `r${i}`);
+    });
+    return builder.encode(65536);
+  }
+
+  #install(batch: readonly Live[], module: WebAssembly.Module): void {
+    const wanted = batch.filter(({ dropped }) => !dropped);
+    if (wanted.length === 0) return;
+    if (this.#next + wanted.length > MOST_REGIONS) {
+      this.#code.flush();
+      return;
+    }
+    const first = this.#next;
+    this.#next += wanted.length;
+    for (const client of this.#clients) {
+      const env = { memory: this.#memory.wasm, state: client.state };
+      const { exports } = new WebAssembly.Instance(module, { env });
+      wanted.forEach((live, i) => {
+        client.table.set(first + i, exports[`r${batch.indexOf(live)}`]);
+      });
+    }
+    const { view } = this.#memory;
+    wanted.forEach((live, i) => {
+      live.index = first + i;
+      live.region.blocks.forEach((block, entry) => {
+        const { record } = block;
+        if (live.region.mode.records.get(block.offset) !== record) return;
+        const head = record - Record.Length;
+        if (view.getInt32(head + Head.Count, true) === HEAD_LIVE) return;
+        view.setUint32(head + Head.Region, live.index, true);
+        view.setUint32(head + Head.Entry, entry, true);
+        view.setInt32(head + Head.Count, HEAD_LIVE, true);
+      });
+      this.#stats.regions++;
+      this.#stats.instructions += live.region.instructions;
+    });
+  }
+
+  /** Sees to it that a region goes when its code does. */
+  #watch(live: Live): void {
+    const pages = new Map<number, { offset: number; length: number }[]>();
+    for (const block of live.region.blocks) {
+      const list = pages.get(block.page) ?? [];
+      list.push({ offset: block.offset, length: lengthOf(block) });
+      pages.set(block.page, list);
+    }
+    for (const ranges of pages.values()) this.#code.watch(ranges, () => this.#drop(live));
+  }
+
+  /** Takes a region's entries away; code that it was made from changed. */
+  #drop(live: Live): void {
+    if (live.dropped) return;
+    live.dropped = true;
+    this.#live.delete(live);
+    this.#stats.dropped++;
+    const { view } = this.#memory;
+    for (const { record, offset } of live.region.blocks) {
+      if (live.region.mode.records.get(offset) !== record) continue;
+      const head = record - Record.Length;
+      const count = view.getInt32(head + Head.Count, true);
+      const mine =
+        live.index < 0
+          ? count >= HEAD_QUIET >> 1
+          : count === HEAD_LIVE && view.getUint32(head + Head.Region, true) === live.index;
+      // What is there now may get hot in its turn.
+      if (mine) view.setInt32(head + Head.Count, this.#code.threshold, true);
+    }
+  }
+
+  #forgetAll(): void {
+    for (const live of this.#live) live.dropped = true;
+    this.#live = new Set();
+    this.#queue = [];
+    for (const { table } of this.#clients) {
+      for (let i = 0; i < this.#next; i++) table.set(i, null);
+    }
+    this.#next = 0;
+  }
+}
+
+/** Bytes from a block's first to its last instruction's end. */
+function lengthOf(block: Block): number {
+  const last = block.steps.at(-1);
+  if (last === undefined) return 1;
+  const end = block.page + last.inPage + last.length;
+  return Math.min(end, block.page + PAGE_BYTES) - block.offset;
+}
