@@ -1,7 +1,7 @@
 import { buildAcpiTables, buildSmbiosTables, loadKernel } from "@queztl/boot";
 import type { BootPlan } from "@queztl/boot";
 import { createPc, pcPlatform } from "@queztl/chipset";
-import type { Pc, PcState } from "@queztl/chipset";
+import type { PanicEvent, Pc, PcState } from "@queztl/chipset";
 import {
   GuestMemory,
   SeededEntropy,
@@ -31,6 +31,7 @@ export interface BoardHost {
   readonly reset: () => void;
   readonly powerOff: () => void;
   readonly exit: ((status: number) => void) | undefined;
+  readonly panic: (event: PanicEvent) => void;
   readonly deviceFault: (device: string, error: Error) => void;
 }
 
@@ -95,6 +96,7 @@ export class Board {
       serial: [{ output: host.serialOutput, onInputRoom: host.serialRoom }],
       onReset: host.reset,
       onPowerOff: host.powerOff,
+      onPanic: host.panic,
       ...(host.exit === undefined ? {} : { onExit: host.exit }),
     });
     this.engine.connectPic({

@@ -1,4 +1,5 @@
 import type { FlatImage } from "@queztl/boot";
+import type { PanicEvent } from "@queztl/chipset";
 import { MAX_RAM_BYTES } from "@queztl/memory";
 import type { Clock, Entropy, GuestMemory } from "@queztl/memory";
 import type { VirtioDevice } from "@queztl/virtio";
@@ -34,6 +35,8 @@ export interface MachineEvents {
   readonly onEnd?: (end: MachineEnd) => void;
   /** The guest, or `reset`, starts the machine anew. */
   readonly onReset?: () => void;
+  /** The guest's kernel says, through its `pvpanic` driver, that it panicked. The machine goes on: it may reset itself. */
+  readonly onPanic?: (event: PanicEvent) => void;
   /** A device stopped working for its guest: the driver broke the protocol. */
   readonly onDeviceFault?: (device: string, error: Error) => void;
 }

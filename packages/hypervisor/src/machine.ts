@@ -1,6 +1,6 @@
 import type { TranslatorStatistics } from "@queztl/cpu";
 import type { BootPlan } from "@queztl/boot";
-import type { Uart16550 } from "@queztl/chipset";
+import type { PanicEvent, Uart16550 } from "@queztl/chipset";
 import type { GuestMemory } from "@queztl/memory";
 import { Board } from "./board.ts";
 import { emulatorEngine } from "./emulator-engine.ts";
@@ -93,6 +93,7 @@ export class Machine implements AsyncDisposable {
       exit: debugExit
         ? (status: number) => this.#finish({ reason: "debug-exit", status })
         : undefined,
+      panic: (event: PanicEvent) => events?.onPanic?.(event),
       deviceFault: (device: string, error: Error) => events?.onDeviceFault?.(device, error),
     };
     this.#board = new Board(shape, engine, host, saved?.board.time);

@@ -13,6 +13,7 @@ import {
   TRIPLE_FAULT,
   exit,
   multibootKernel,
+  out8,
   print,
 } from "../testing/tiny-kernel.ts";
 import { parseCommandLine } from "./command-line.ts";
@@ -88,6 +89,15 @@ test("--serial FILE and --stats FILE → they hold output and figures", async ()
   });
   for (const key of ["wallSeconds", "cpuSeconds", "guestSeconds", "firstSerialSeconds"])
     expect(stats[key]).toBeGreaterThan(0);
+});
+
+test("a kernel that reports a panic → a line about it, and the run goes on", async () => {
+  const path = kernel("panic", out8(0x505, 1), print("after"), POWER_OFF, SPIN);
+  expect(await (await run("--kernel", path)).result()).toEqual({
+    status: 0,
+    output: "after",
+    errors: "queztl-vm: the guest's kernel panicked\n",
+  });
 });
 
 test("a compressed kernel → runs", async () => {

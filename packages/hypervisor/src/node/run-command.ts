@@ -64,6 +64,7 @@ export async function runCommand(run: RunArguments, host: RunHost): Promise<numb
       ...(run.balloon ? [balloon] : []),
     ],
     events: {
+      onPanic: () => host.stderr.write("queztl-vm: the guest's kernel panicked\n"),
       onDeviceFault: (device, error) =>
         host.stderr.write(`queztl-vm: the guest's ${device} device stopped: ${error.message}\n`),
     },
