@@ -83,11 +83,15 @@ export class AgentClient implements AsyncDisposable {
   }
 
   /**
-   * Runs a command to its end and resolves with all it wrote. Exit statuses are results, not errors.
+   * Runs a command to its end, or one that waits under a name (`attach`), and resolves with all it wrote. Exit statuses
+   * are results, not errors.
    * @throws QZ_HYPERVISOR_OPTIONS, QZ_HYPERVISOR_AGENT_COMMAND; QZ_HYPERVISOR_AGENT_LIMIT for too much output.
    */
-  run(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-    return runCommand(this.#connection, argv, options);
+  run(
+    what: readonly string[] | { readonly attach: string },
+    options: RunOptions = {},
+  ): Promise<RunResult> {
+    return runCommand(this.#connection, what, options);
   }
 
   /**

@@ -23,15 +23,15 @@ export interface RunResult extends ExecResult {
 /** @throws QZ_HYPERVISOR_OPTIONS, QZ_HYPERVISOR_AGENT_COMMAND, QZ_HYPERVISOR_AGENT_LIMIT */
 export async function runCommand(
   connection: Connection,
-  argv: readonly string[],
+  what: readonly string[] | { readonly attach: string },
   options: RunOptions,
 ): Promise<RunResult> {
   const { input, maxOutputBytes = 16 * 1024 * 1024, ...rest } = options;
   const stdin = input === undefined ? "none" : "pipe";
-  await using command = startCommand(connection, argv, { ...rest, stdin });
+  await using command = startCommand(connection, what, { ...rest, stdin });
   // A command need not read its input; whether it could be written does not matter.
   feed(command.stdin, input).catch(() => undefined);
-  const name = argv[0] ?? "";
+  const name = "attach" in what ? what.attach : (what[0] ?? "");
   const [stdoutBytes, stderrBytes, result] = await Promise.all([
     collect(command.stdout, maxOutputBytes, name),
     collect(command.stderr, maxOutputBytes, name),

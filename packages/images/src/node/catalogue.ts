@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, readFile, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { PreparedCommand } from "../debian/recipes.ts";
 import { imagesError } from "../errors.ts";
 import { flavours } from "../flavours.ts";
 import type { Flavour } from "../flavours.ts";
@@ -36,6 +37,8 @@ export interface DiskRecord {
   readonly builtAt: string;
   /** Commands to run once in a template made of it, so that what they read and compile is there. */
   readonly warmUp: readonly (readonly string[])[];
+  /** Commands that wait in a template for who makes a machine of it. */
+  readonly prepared?: readonly PreparedCommand[];
   readonly process?: ImageProcess;
   /** The packages it was made of. */
   readonly packages?: readonly Pick<DebianPackage, "name" | "version" | "sha256">[];

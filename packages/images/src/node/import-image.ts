@@ -4,6 +4,7 @@ import { Readable } from "node:stream";
 import type { ReadableStream as NodeWebStream } from "node:stream/web";
 import { isQueztlError } from "@queztl/errors";
 import { plainStream } from "../byte-stream.ts";
+import type { PreparedCommand } from "../debian/recipes.ts";
 import { imagesError } from "../errors.ts";
 import type { Flavour } from "../flavours.ts";
 import { badArchive } from "../tar/tar-header.ts";
@@ -43,6 +44,8 @@ export interface ImportImageOptions {
   readonly freeBytes?: number;
   /** Commands to run once in a template. */
   readonly warmUp?: readonly (readonly string[])[];
+  /** Commands that wait in a template. */
+  readonly prepared?: readonly PreparedCommand[];
   /** True puts it in place of an image of the same name. */
   readonly replace?: boolean;
   readonly limits?: UnpackLimits;
@@ -87,6 +90,7 @@ async function build(home: string, options: ImportImageOptions): Promise<void> {
       origin: "oci" in from ? "oci" : "tar",
       flavour: options.flavour ?? "cloud",
       warmUp: options.warmUp ?? [],
+      ...(options.prepared && { prepared: options.prepared }),
       ...(process && { process }),
     });
     await buildDisk(folder, {

@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { debianRecipes } from "../debian/recipes.ts";
-import type { DebianImageName } from "../debian/recipes.ts";
+import type { DebianImageName, PreparedCommand } from "../debian/recipes.ts";
 import { imagesError } from "../errors.ts";
 import type { Flavour } from "../flavours.ts";
 import { buildImage } from "./build-image.ts";
@@ -59,6 +59,8 @@ export interface Image {
   readonly commandLine: string;
   /** Commands to run once in a template, before it is kept. */
   readonly warmUp: readonly (readonly string[])[];
+  /** Commands that wait in a template, for who makes a machine of it to attach to by their names. */
+  readonly prepared: readonly PreparedCommand[];
   /** How a container image says it is run. */
   readonly process?: ImageProcess;
   /** The packages it was made of, where it was. */
@@ -127,6 +129,8 @@ async function open(name: string, options: OpenImageOptions): Promise<Image> {
     disk: { path, ...record.disk },
     commandLine: DISK_COMMAND_LINE,
     warmUp: record.warmUp,
+    // Those of ours are no part of the disk.
+    prepared: isDebianName(name) ? debianRecipes[name].prepared : (record.prepared ?? []),
     ...(record.process && { process: record.process }),
     packages: record.packages ?? [],
   };
@@ -143,6 +147,7 @@ function fromKernel(name: string, image: GuestImage): Image {
     ...files,
     commandLine: "",
     warmUp: [],
+    prepared: [],
     packages,
   };
 }

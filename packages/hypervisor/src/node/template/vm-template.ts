@@ -1,5 +1,6 @@
 import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
+import type { PreparedCommand } from "@queztl/images";
 import type { Image } from "@queztl/images/node";
 import { AgentClient } from "../../agent/client.ts";
 import { hypervisorError } from "../../errors.ts";
@@ -32,6 +33,7 @@ export const TEMPLATE_SIZES: {
 const FORMAT = 1;
 /** A build that takes longer is given up; also by its VM, when who began it is gone. */
 const LONGEST_BUILD_S = 1800;
+const ABANDONED_S = 20;
 const BUILD_ID = "template";
 
 /**
@@ -59,6 +61,7 @@ export function vmTemplateRecipe(
       disk: image.disk?.sha256 ?? "",
       commandLine: config.kernel.commandLine,
       warmUp: JSON.stringify(image.warmUp),
+      prepared: JSON.stringify(image.prepared),
       memoryMib,
       cpus,
       network: config.network !== undefined,
@@ -94,7 +97,8 @@ async function buildVmTemplate(
     ...rest,
     id: BUILD_ID,
     labels: {},
-    limits: { lifetimeSeconds: LONGEST_BUILD_S },
+    // It ends with who builds it, whose console counts as use.
+    limits: { lifetimeSeconds: LONGEST_BUILD_S, idleSeconds: ABANDONED_S },
     ...(network && { network: { mac: network.mac, forwards: [] } }),
   });
   try {
@@ -112,6 +116,20 @@ async function buildVmTemplate(
   }
 }
 
+/** Starts a command that waits in the template, and waits until it says that it does. */
+async function prepare(agent: AgentClient, image: string, command: PreparedCommand): Promise<void> {
+  const { name, argv } = command;
+  const waiting = agent.exec(argv, { persist: name });
+  const decoder = new TextDecoder();
+  let said = "";
+  for await (const bytes of waiting.stderr.values({ preventCancel: true })) {
+    said += decoder.decode(bytes, { stream: true });
+    if (said.endsWith("ready\n")) return;
+  }
+  const reason = `what is to wait in it as ${name} ended: ${said.trim().slice(-500)}`;
+  throw hypervisorError("QZ_HYPERVISOR_TEMPLATE", { name: image, reason });
+}
+
 async function warmUpAndSave(
   vmFolder: VmFolder,
   image: Image,
@@ -120,6 +138,11 @@ async function warmUpAndSave(
 ): Promise<void> {
   const limits = { timeoutMs: LONGEST_BUILD_S * 1000, ...(signal && { signal }) };
   const control = await ControlClient.connect(vmFolder);
+  const watching = await ControlClient.stream(vmFolder, "console", {
+    scrollBackBytes: 0,
+    input: false,
+  });
+  watching.resume().on("error", () => undefined);
   try {
     const socket = await ControlClient.stream(vmFolder, "agent", {});
     const agent = await AgentClient.connect(socketChannel(socket), limits);
@@ -132,11 +155,16 @@ async function warmUpAndSave(
       const reason = `${what} ended with ${status}: ${stderr.trim().slice(-500)}`;
       throw hypervisorError("QZ_HYPERVISOR_TEMPLATE", { name: image.name, reason });
     }
+    for (const command of image.prepared) {
+      onProgress({ step: "warm-up", command: command.argv });
+      await prepare(agent, image.name, command);
+    }
     await agent.close();
     onProgress({ step: "save" });
     await control.call("pause", {});
     await control.call("snapshot", { folder: snapshot });
   } finally {
+    watching.destroy();
     control.close();
   }
 }

@@ -222,10 +222,14 @@ export class Vm implements AsyncDisposable {
 
   /**
    * Runs a command in the guest to its end, without a shell, and resolves with all it wrote and what it used. Exit
-   * statuses are results, not errors. Waits for a guest that still boots.
+   * statuses are results, not errors. Waits for a guest that still boots. With `attach` it is a command that waits in the
+   * guest: "python" of the image `python` runs the program that it is given as input, NumPy and SciPy imported before.
    */
-  async exec(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-    return await (await this.#agentClient(options.signal)).run(argv, options);
+  async exec(
+    what: readonly string[] | { readonly attach: string },
+    options: RunOptions = {},
+  ): Promise<RunResult> {
+    return await (await this.#agentClient(options.signal)).run(what, options);
   }
 
   /**
