@@ -102,8 +102,8 @@ export class Core {
     this.features = { ...defaultFeatures, ...options.features };
     this.msr = createMsrFile(this.id);
     this.state = memory.allocate(State.Length, 4096);
-    this.view = memory.view;
-    this.registers = new BigUint64Array(memory.bytes.buffer, this.state, 16);
+    this.view = memory.arena.view;
+    this.registers = new BigUint64Array(memory.arena.bytes.buffer, this.state, 16);
     this.x87 = new X87(new StateX87Registers(this.view, this.state));
     this.apic = new LocalApic({
       id: this.id,

@@ -15,6 +15,8 @@ export interface FlatProcessor {
 export interface FlatProcessorOptions extends CoreOptions, BoardOptions {
   /** RAM in bytes, a multiple of 4096; default 1 MiB. */
   readonly ramBytes?: number;
+  /** Has memory with 64-bit addresses, as guests above 3.5 GiB need it, whatever the size. */
+  readonly wide?: boolean;
 }
 
 const CODE_64 = 0xa9b;
@@ -24,11 +26,12 @@ const DATA = 0xc93;
  * Makes a processor that runs 64-bit code at once: privilege level 0, SSE usable, interrupts off, and
  * linear addresses are guest-physical ones, without page tables. No real processor has this state; it is for trying
  * code, for tests and for teaching. Load code with `memory.writeBytes`, set `vcpu.rip`, call `vcpu.run`.
- * @throws QZ_MEMORY_SIZE for a size that memory cannot have.
+ * @throws QZ_MEMORY_SIZE for a size that memory cannot have, QZ_MEMORY_NARROW where the host has no such memory.
  */
 export function createFlatProcessor(options: FlatProcessorOptions = {}): FlatProcessor {
-  const { ramBytes = 1024 * 1024, tier = 0, ...core } = options;
-  const memory = new GuestMemory({ ramBytes, arenaBytes: CODE_ARENA_BYTES + VCPU_ARENA_BYTES });
+  const { ramBytes = 1024 * 1024, wide = false, tier = 0, ...core } = options;
+  const arenaBytes = CODE_ARENA_BYTES + VCPU_ARENA_BYTES;
+  const memory = new GuestMemory({ ramBytes, arenaBytes, wide });
   const vcpu = new Vcpu(createBoard(memory, undefined, undefined, { tier }), core);
   vcpu.waitingForStartup = false;
   vcpu.flags = Flag.Fixed;

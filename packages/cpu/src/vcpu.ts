@@ -56,19 +56,20 @@ interface Compiled {
   readonly shapes: readonly (Shape | undefined)[];
 }
 
-let compiled: Compiled | undefined;
+const compiled = new Map<boolean, Compiled>();
 
-/** The interpreter is the same for every machine: written and compiled once. */
-function interpreter(): Compiled {
-  if (compiled === undefined) {
-    const all = enumerateShapes();
-    const built: Interpreter = buildInterpreter(all, 65536);
-    const shapes: (Shape | undefined)[] = [];
-    for (const shape of all) shapes[built.handlers.get(shape.key) as number] = shape;
-    const module = new WebAssembly.Module(built.bytes);
-    compiled = { module, handlers: built.handlers, shapes };
-  }
-  return compiled;
+/** The interpreter is the same for every machine, but for where the RAM is: written and compiled once. */
+function interpreter({ wide }: GuestMemory): Compiled {
+  const known = compiled.get(wide);
+  if (known !== undefined) return known;
+  const all = enumerateShapes();
+  const built: Interpreter = buildInterpreter(all, 65536, wide);
+  const shapes: (Shape | undefined)[] = [];
+  for (const shape of all) shapes[built.handlers.get(shape.key) as number] = shape;
+  const module = new WebAssembly.Module(built.bytes);
+  const made = { module, handlers: built.handlers, shapes };
+  compiled.set(wide, made);
+  return made;
 }
 
 /** How the processors of a board run code. */
@@ -90,12 +91,14 @@ export function createBoard(
   mmio: Bus = createMmioBus(),
   options: BoardOptions = {},
 ): CpuBoard {
-  const lowering = new Lowering(memory.view, interpreter().handlers);
+  const lowering = new Lowering(memory.arena.view, interpreter(memory).handlers);
   const decoder = new Decoder({ features: X86_64_V2, vendor: "intel" });
   const code = new CodeCache(memory, lowering, decoder, RECORD_BYTES);
   const { tier = 0 } = options;
   const translator =
-    tier === 0 ? undefined : new Translator(memory, code, interpreter().shapes, tier === "eager");
+    tier === 0
+      ? undefined
+      : new Translator(memory, code, interpreter(memory).shapes, tier === "eager");
   return { memory, ports, mmio, code, translator, apics: new ApicBus(), pic: undefined };
 }
 
@@ -146,8 +149,10 @@ export class Vcpu extends Core {
     const initial = translator === undefined ? 0 : MOST_REGIONS;
     const table = new WebAssembly.Table({ element: "anyfunc", initial });
     translator?.attach({ state: this.state, table });
-    const env = { memory: memory.wasm, state: this.state, regions: table, ...host };
-    const instance = new WebAssembly.Instance(interpreter().module, { env });
+    const bounce = new WebAssembly.Global({ value: "i64" }, BigInt(this.linear.bounce));
+    const { wasm: ram, arena } = memory;
+    const env = { memory: arena.wasm, ram, state: this.state, bounce, regions: table, ...host };
+    const instance = new WebAssembly.Instance(interpreter(memory).module, { env });
     this.#run = instance.exports["run"] as (budget: number) => number;
   }
 

@@ -13,6 +13,11 @@ export const memoryErrors = {
     message:
       "the host cannot reserve {bytes} bytes of address space for the guest: choose a smaller guest",
   },
+  QZ_MEMORY_NARROW: {
+    status: "unavailable",
+    message:
+      "{bytes} bytes of guest memory need 64-bit WebAssembly memories, which this host lacks: take at most {most}, or Node.js 24",
+  },
   QZ_MEMORY_OUT_OF_RANGE: {
     status: "guest",
     message: "{length} bytes at guest-physical {address} are not wholly inside guest RAM",

@@ -5,6 +5,7 @@ import {
   GuestMemory,
   HIGH_RAM_BASE,
   LOW_RAM_TOP,
+  MAX_NARROW_RAM_BYTES,
   MAX_RAM_BYTES,
   PAGE_BYTES,
   PageAttribute,
@@ -65,20 +66,27 @@ test("any access that is not wholly in RAM → coded error, nothing written", ()
   expect(memory.bytes.every((byte) => byte === 0x5a)).toBe(true);
 });
 
-test("RAM above the hole → continues at 4 GiB, up to the largest guest", () => {
-  const memory = new GuestMemory({ ramBytes: MAX_RAM_BYTES });
-  expect(memory.regions.map((r) => [r.guestStart, r.length])).toEqual([
-    [0, LOW_RAM_TOP],
-    [HIGH_RAM_BASE, MAX_RAM_BYTES - LOW_RAM_TOP],
-  ]);
-  const last = HIGH_RAM_BASE + MAX_RAM_BYTES - LOW_RAM_TOP - 4;
-  memory.writeUint32(last, 0xcafef00d);
-  expect(memory.readUint32(last)).toBe(0xcafef00d);
-  expect(memory.addressOf(memory.offsetOf(last, 4))).toBe(last);
-  expect(memory.contains(LOW_RAM_TOP - 4, 8)).toBe(false);
-  expect(memory.contains(LOW_RAM_TOP, 1)).toBe(false);
-  expect(memory.contains(last, 5)).toBe(false);
-});
+test.each([
+  ["a 32-bit memory", MAX_NARROW_RAM_BYTES, false],
+  ["a 64-bit memory", MAX_RAM_BYTES, true],
+])(
+  "RAM above the hole → continues at 4 GiB, up to the largest guest of %s",
+  (_, ramBytes, wide) => {
+    const memory = new GuestMemory({ ramBytes });
+    expect(memory.wide).toBe(wide);
+    expect(memory.regions.map((r) => [r.guestStart, r.length])).toEqual([
+      [0, LOW_RAM_TOP],
+      [HIGH_RAM_BASE, ramBytes - LOW_RAM_TOP],
+    ]);
+    const last = HIGH_RAM_BASE + ramBytes - LOW_RAM_TOP - 4;
+    memory.writeUint32(last, 0xcafef00d);
+    expect(memory.readUint32(last)).toBe(0xcafef00d);
+    expect(memory.addressOf(memory.offsetOf(last, 4))).toBe(last);
+    expect(memory.contains(LOW_RAM_TOP - 4, 8)).toBe(false);
+    expect(memory.contains(LOW_RAM_TOP, 1)).toBe(false);
+    expect(memory.contains(last, 5)).toBe(false);
+  },
+);
 
 test("the arena → aligned pieces that overlap nothing, until it is full", () => {
   const memory = create(64 * 1024);

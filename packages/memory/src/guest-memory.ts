@@ -9,9 +9,12 @@ export const LOW_RAM_TOP = 0xc000_0000;
 /** Where RAM that does not fit below the hole continues. */
 export const HIGH_RAM_BASE = 0x1_0000_0000;
 
-/** The smallest and largest guests, in bytes. The largest leaves room for the arena in 32-bit WebAssembly's 4 GiB. */
+/** The smallest and largest guests, in bytes. The largest leaves room for the arena in the 16 GiB that V8 allows. */
 export const MIN_RAM_BYTES = 64 * 1024;
-export const MAX_RAM_BYTES = 3584 * 1024 * 1024;
+export const MAX_RAM_BYTES = 15_872 * 1024 * 1024;
+
+/** What every host has room for; larger guests need WebAssembly memories with 64-bit addresses (memory64). */
+export const MAX_NARROW_RAM_BYTES = 3584 * 1024 * 1024;
 
 /** Per-page attributes: while any is set a CPU must not write the page without asking `beforeWrite`. */
 export const PageAttribute = {
@@ -34,44 +37,67 @@ export interface RamRegion {
 export interface GuestMemoryOptions {
   /** Guest RAM in bytes, a multiple of 4096. */
   readonly ramBytes: number;
-  /** Host-private bytes in the same WebAssembly memory, for CPU state, TLBs and decoded code; default 0. */
+  /** Host-private bytes in a WebAssembly memory, for CPU state, TLBs and decoded code; default 0. */
   readonly arenaBytes?: number;
+  /** Has the RAM in a memory with 64-bit addresses although a smaller one would do; by default large guests alone do. */
+  readonly wide?: boolean;
 }
 
 const WASM_PAGE = 65536;
+/** What memories with 32-bit and with 64-bit addresses hold at most, in V8. */
+const NARROW_BYTES = 2 ** 32;
+const WIDE_BYTES = 2 ** 34;
+/** Host-private bytes before the RAM in a memory of its own. */
+const SCRATCH_BYTES = WASM_PAGE;
+
+/** The host-private part: a WebAssembly memory with 32-bit addresses, and its bytes. */
+export interface Arena {
+  readonly wasm: WebAssembly.Memory;
+  readonly bytes: Uint8Array<SharedArrayBuffer>;
+  readonly view: DataView<SharedArrayBuffer>;
+}
 
 /**
- * Guest-physical RAM on one shared `WebAssembly.Memory`. Translated code uses the memory directly; devices
+ * Guest-physical RAM on shared `WebAssembly.Memory`. Translated code uses the memory directly; devices
  * use the bounds-checked accessors here and nothing else. Addresses are guest-physical, values
  * little-endian.
  *
  * The WebAssembly memory begins with a host-private arena (never visible to the guest), then one attribute
- * byte a page, then the RAM.
+ * byte a page, then the RAM. Where that does not fit 32-bit addresses (`wide`), arena and attributes have a memory
+ * with 32-bit addresses, and the RAM, behind a scratch area, one of its own with 64-bit ones.
  */
 export class GuestMemory {
+  /** The memory that holds the RAM. */
   readonly wasm: WebAssembly.Memory;
-  /** The whole WebAssembly memory: arena, attributes and RAM. */
+  /** Whether `wasm` has 64-bit addresses and holds the RAM alone. */
+  readonly wide: boolean;
+  /** Where the arena is: in the memory of the RAM unless that is `wide`. */
+  readonly arena: Arena;
+  /** All of `wasm`. */
   readonly bytes: Uint8Array<SharedArrayBuffer>;
   readonly view: DataView<SharedArrayBuffer>;
   readonly ramBytes: number;
-  /** Offset of guest-physical 0 in the WebAssembly memory. */
+  /** Offset of guest-physical 0 in `wasm`. */
   readonly ramOffset: number;
   readonly regions: readonly RamRegion[];
   /** One byte of `PageAttribute` bits a page of RAM, in the order of the RAM's offsets. */
   readonly pageAttributes: Uint8Array<SharedArrayBuffer>;
-  /** Offset of `pageAttributes` in the WebAssembly memory. */
+  /** Offset of `pageAttributes` in the arena's memory. */
   readonly attributesOffset: number;
 
   readonly #lowBytes: number;
   readonly #arenaBytes: number;
   #arenaUsed = PAGE_BYTES;
+  // Offset 0 means none.
+  #scratchUsed = 64;
   #codeListeners: ((offset: number, length: number) => void)[] = [];
   #protectListeners: (() => void)[] = [];
   #tracking = false;
 
   /**
    * @throws QZ_MEMORY_SIZE for a size that is no multiple of 4096 or out of range,
-   * QZ_MEMORY_UNAVAILABLE when the host cannot reserve the address space.
+   * QZ_MEMORY_UNAVAILABLE when the host cannot reserve the address space, QZ_MEMORY_NARROW when it needs 64-bit
+   * addresses that the host's WebAssembly does not have.
    */
   constructor(options: GuestMemoryOptions) {
     const { ramBytes, arenaBytes = 0 } = options;
@@ -91,19 +117,17 @@ export class GuestMemory {
     const attributes = roundUp(ramBytes / PAGE_BYTES, PAGE_BYTES);
     this.#arenaBytes = arena;
     this.attributesOffset = arena;
-    this.ramOffset = roundUp(arena + attributes, WASM_PAGE);
     this.ramBytes = ramBytes;
-    const pages = roundUp(this.ramOffset + ramBytes, WASM_PAGE) / WASM_PAGE;
-    if (!(pages <= 65536)) throw memoryError("QZ_MEMORY_UNAVAILABLE", { bytes: pages * WASM_PAGE });
-    try {
-      this.wasm = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-    } catch (cause) {
-      throw memoryError("QZ_MEMORY_UNAVAILABLE", { bytes: pages * WASM_PAGE }, { cause });
+    const arenaEnd = roundUp(arena + attributes, WASM_PAGE);
+    this.wide = options.wide === true || arenaEnd + ramBytes > NARROW_BYTES;
+    if (this.wide && !hasWideMemories()) {
+      throw memoryError("QZ_MEMORY_NARROW", { bytes: ramBytes, most: MAX_NARROW_RAM_BYTES });
     }
-    const buffer = this.wasm.buffer as unknown as SharedArrayBuffer;
-    this.bytes = new Uint8Array(buffer);
-    this.view = new DataView(buffer);
-    this.pageAttributes = new Uint8Array(buffer, arena, ramBytes / PAGE_BYTES);
+    this.ramOffset = this.wide ? SCRATCH_BYTES : arenaEnd;
+    this.wasm = reserve(this.ramOffset + ramBytes, this.wide);
+    this.arena = arenaOf(this.wide ? reserve(arenaEnd, false) : this.wasm);
+    ({ bytes: this.bytes, view: this.view } = this.wide ? arenaOf(this.wasm) : this.arena);
+    this.pageAttributes = new Uint8Array(this.arena.bytes.buffer, arena, ramBytes / PAGE_BYTES);
     this.#lowBytes = Math.min(ramBytes, LOW_RAM_TOP);
     const low = { guestStart: 0, offset: this.ramOffset, length: this.#lowBytes };
     const high = {
@@ -115,7 +139,7 @@ export class GuestMemory {
   }
 
   /**
-   * Takes `length` host-private bytes from the arena, zeroed, and returns their offset in the WebAssembly
+   * Takes `length` host-private bytes from the arena, zeroed, and returns their offset in the arena's WebAssembly
    * memory. They are never given back.
    * @throws QZ_MEMORY_ARENA_FULL
    */
@@ -125,6 +149,20 @@ export class GuestMemory {
       throw memoryError("QZ_MEMORY_ARENA_FULL", { bytes: length });
     }
     this.#arenaUsed = offset + length;
+    return offset;
+  }
+
+  /**
+   * Takes host-private bytes, on a multiple of 64, in the memory that holds the RAM, for accesses that cannot go to RAM.
+   * @throws QZ_MEMORY_ARENA_FULL
+   */
+  allocateBesideRam(length: number): number {
+    if (!this.wide) return this.allocate(length);
+    const offset = roundUp(this.#scratchUsed, 64);
+    if (!(length >= 0 && offset + length <= SCRATCH_BYTES)) {
+      throw memoryError("QZ_MEMORY_ARENA_FULL", { bytes: length });
+    }
+    this.#scratchUsed = offset + length;
     return offset;
   }
 
@@ -246,8 +284,8 @@ export class GuestMemory {
    */
   beforeWrite(offset: number, length: number): boolean {
     let writable = true;
-    const first = (offset - this.ramOffset) >>> 12;
-    const last = (offset + length - 1 - this.ramOffset) >>> 12;
+    const first = Math.floor((offset - this.ramOffset) / PAGE_BYTES);
+    const last = Math.floor((offset + length - 1 - this.ramOffset) / PAGE_BYTES);
     for (let page = first; page <= last; page++) {
       const attributes = this.pageAttributes[page] as number;
       if (attributes === 0) continue;
@@ -328,4 +366,53 @@ export class GuestMemory {
 
 function roundUp(value: number, unit: number): number {
   return Math.ceil(value / unit) * unit;
+}
+
+/** @throws QZ_MEMORY_UNAVAILABLE */
+function reserve(bytes: number, wide: boolean): WebAssembly.Memory {
+  const pages = Math.ceil(bytes / WASM_PAGE);
+  try {
+    if (!(bytes <= (wide ? WIDE_BYTES : NARROW_BYTES))) {
+      throw new RangeError("WebAssembly's memories are smaller");
+    }
+    return wide
+      ? createWide(pages)
+      : new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  } catch (cause) {
+    throw memoryError("QZ_MEMORY_UNAVAILABLE", { bytes: pages * WASM_PAGE }, { cause });
+  }
+}
+
+function arenaOf(wasm: WebAssembly.Memory): Arena {
+  const buffer = wasm.buffer as unknown as SharedArrayBuffer;
+  return { wasm, bytes: new Uint8Array(buffer), view: new DataView(buffer) };
+}
+
+/** The options of a memory with 64-bit addresses, which are newer than the types. */
+interface WideDescriptor {
+  readonly address: "i64";
+  readonly initial: bigint;
+  readonly maximum: bigint;
+  readonly shared: true;
+}
+
+function createWide(pages: number): WebAssembly.Memory {
+  const count = BigInt(pages);
+  const wide: WideDescriptor = { address: "i64", initial: count, maximum: count, shared: true };
+  return new WebAssembly.Memory(wide as unknown as WebAssembly.MemoryDescriptor);
+}
+
+let wideMemories: boolean | undefined;
+
+/** Whether the host's WebAssembly has memories with 64-bit addresses, and several memories in a module. */
+function hasWideMemories(): boolean {
+  // Two of memory 0 0 shared, the second i64; and older engines ignore the option or refuse it.
+  const memories = [5, 7, 2, 3, 0, 0, 7, 0, 0];
+  const module = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, ...memories);
+  try {
+    wideMemories ??= WebAssembly.validate(module) && createWide(1).buffer.byteLength === WASM_PAGE;
+  } catch {
+    wideMemories = false;
+  }
+  return wideMemories;
 }

@@ -89,7 +89,7 @@ export class CodeCache {
   /** @param bytes how much of the arena the records may take. */
   constructor(memory: GuestMemory, lowering: Lowering, decoder: Decoder, bytes: number) {
     this.#memory = memory;
-    this.#view = memory.view;
+    this.#view = memory.arena.view;
     this.#lowering = lowering;
     this.#decoder = decoder;
     this.#arena = this.#next = memory.allocate(bytes);
@@ -134,7 +134,7 @@ export class CodeCache {
     const record = mode.records.get(offset) ?? this.#decode(mode, offset);
     if (mode.jumps !== this.#emptyJumps) {
       const slot = mode.jumps + ((offset ^ (offset >>> 13)) & (JUMP_ENTRIES - 1)) * 8;
-      this.#view.setUint32(slot, offset, true);
+      this.#view.setUint32(slot, this.#memory.wide ? jumpTagOf(offset) : offset, true);
       this.#view.setUint32(slot + 4, record, true);
     }
     return record;
@@ -287,7 +287,7 @@ export class CodeCache {
       mode.straddles.clear();
       mode.singles.clear();
       if (mode.jumps !== this.#emptyJumps) {
-        this.#memory.bytes.fill(0, mode.jumps, mode.jumps + JUMP_BYTES);
+        this.#memory.arena.bytes.fill(0, mode.jumps, mode.jumps + JUMP_BYTES);
       }
     }
   }
@@ -360,6 +360,7 @@ export class CodeCache {
     view.setUint32(at + Head.Region, 0, true);
     view.setUint32(at + Head.Entry, 0, true);
     view.setUint32(at + Head.Offset, offset, true);
+    view.setUint32(at + Head.OffsetHigh, Math.floor(offset / 2 ** 32), true);
     view.setUint32(at + Head.Mode, mode.number, true);
     return at + Record.Length;
   }
@@ -387,6 +388,9 @@ export class CodeCache {
     this.#protectListeners.push(listener);
   }
 }
+
+/** A jump table's tag where offsets have more than 32 bits: the slot, made from the lower bits, says the rest. */
+const jumpTagOf = (offset: number): number => Math.floor(offset / 65536);
 
 /** The 128-byte pieces that `length` bytes from an offset in a page touch, as bits. */
 function piecesOf(inPage: number, length: number): number {

@@ -17,6 +17,9 @@ interface PendingWrite {
   active: boolean;
 }
 
+/** As much as `State.Bounce` has. */
+const BOUNCE_BYTES = 64;
+
 /** Physical address space beside RAM: devices, and the vCPU's own local APIC page. */
 export interface PhysicalSpace {
   readonly memory: GuestMemory;
@@ -61,6 +64,9 @@ export class LinearMemory {
   readonly #memory: GuestMemory;
   readonly #walker: PageWalker;
   readonly #state: number;
+  /** Offset of the bounce buffer, in the memory that the RAM is in. */
+  readonly bounce: number;
+  readonly #arena: DataView;
   readonly #view: DataView;
   readonly #bytes: Uint8Array;
   readonly #pending: PendingWrite = { bytes: 0, first: 0, second: 0, split: 0, active: false };
@@ -80,6 +86,10 @@ export class LinearMemory {
     this.#memory = space.memory;
     this.#walker = new PageWalker(space.memory);
     this.#state = state;
+    this.bounce = space.memory.wide
+      ? space.memory.allocateBesideRam(BOUNCE_BYTES)
+      : state + State.Bounce;
+    this.#arena = space.memory.arena.view;
     this.#view = space.memory.view;
     this.#bytes = space.memory.bytes;
     this.tlb = new Tlb(space.memory);
@@ -115,7 +125,7 @@ export class LinearMemory {
       if (offset >= 0 && (access === 0 || this.#attributes(offset) === 0)) return offset;
       // What watches the page hears of the whole round: how long that is must not depend on cached code.
       if (offset >= 0 && access === 3) {
-        const reach = this.#view.getUint32(this.#state + State.Reach, true);
+        const reach = this.#arena.getUint32(this.#state + State.Reach, true);
         if (this.#memory.beforeWrite(offset, reach)) return offset;
       }
     }
@@ -129,7 +139,7 @@ export class LinearMemory {
       pending.second = this.physical(next, nextHigh, want, this.user, this.strict);
     }
     pending.active = access !== 0;
-    const bounce = this.#state + State.Bounce;
+    const { bounce } = this;
     // A pure write to a device must not read it first.
     if (access === 0 || access === 2) {
       this.#readPhysical(first, bounce, pending.split);
@@ -143,7 +153,7 @@ export class LinearMemory {
     const pending = this.#pending;
     if (!pending.active) return;
     pending.active = false;
-    const bounce = this.#state + State.Bounce;
+    const { bounce } = this;
     const { bytes, split } = pending;
     this.#writePhysical(pending.first, bounce, split);
     if (bytes > split) this.#writePhysical(pending.second, bounce + split, bytes - split);
@@ -163,8 +173,8 @@ export class LinearMemory {
   physical(low: number, high: number, access: AccessValue, user: boolean, strict: boolean): number {
     const walk = this.#walker.walk(this.paging, low, high, access, user, strict);
     if (walk.fault >= 0) {
-      this.#view.setUint32(this.#state + State.Cr2, low >>> 0, true);
-      this.#view.setInt32(this.#state + State.Cr2 + 4, this.long ? high : 0, true);
+      this.#arena.setUint32(this.#state + State.Cr2, low >>> 0, true);
+      this.#arena.setInt32(this.#state + State.Cr2 + 4, this.long ? high : 0, true);
       raise(Vector.PageFault, walk.fault);
     }
     const pageOffset = this.#memory.offsetOf(walk.physical - (low & 0xfff), PAGE_BYTES);

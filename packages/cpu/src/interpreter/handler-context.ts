@@ -6,15 +6,30 @@ import type {
   Width,
 } from "../semantics/context.ts";
 import { setWordsOf } from "../semantics/flags.ts";
-import { toI32, toI64, zeroExtend } from "../semantics/integer-ops.ts";
+import { eq, eqz, toI32, toI64, zeroExtend } from "../semantics/integer-ops.ts";
+import { placeOf } from "../paging/place.ts";
 import { Segment, SegmentField, State, TlbEntry } from "../state/layout.ts";
 import { Record } from "../state/record.ts";
 import { call, i32, i64, select, v128 } from "../wasm/index.ts";
-import type { Callee, FunctionBuilder, I32, I64, Int, Local, V128 } from "../wasm/index.ts";
+import type {
+  Callee,
+  Expr,
+  F64,
+  FunctionBuilder,
+  I32,
+  I64,
+  Int,
+  Local,
+  Place,
+  V128,
+} from "../wasm/index.ts";
 
 /** Functions that handlers call; all but `segment` are the host's. */
 export interface Callees {
-  /** (linear low, linear high, bytes | access << 8) → offset in the memory, or 0 with a fault pending. */
+  /**
+   * (linear low, linear high, bytes | access << 8) → offset in the memory, or 0 with a fault pending; an f64 where
+   * offsets have more than 32 bits.
+   */
   readonly translate: Callee;
   /** (offset): completes a write to the bounce buffer. */
   readonly finishWrite: Callee;
@@ -46,6 +61,8 @@ export interface HandlerPlace {
   readonly state: I32;
   readonly record: I32;
   readonly operandAddress: Local<"i64">;
+  /** The bounce buffer, where it is not in the state but in a second memory with the RAM. */
+  readonly bounce?: I64 | undefined;
 }
 
 const ACCESS = { read: 0, write: 1, update: 2 } as const;
@@ -136,7 +153,7 @@ export class HandlerContext implements InstructionContext {
     this.finishWrite(offset);
   }
 
-  translate(address: I64, bytes: number, access: "read" | "write" | "update", reach?: I32): I32 {
+  translate(address: I64, bytes: number, access: "read" | "write" | "update", reach?: I32): Place {
     const { f } = this;
     const linear = f.let(address);
     const entry = f.let(
@@ -147,39 +164,37 @@ export class HandlerContext implements InstructionContext {
     );
     const last = bytes === 1 ? linear : i64.add(linear, i64.const(bytes - 1));
     const tag = i64.load(entry, access === "read" ? TlbEntry.Read : TlbEntry.Write);
-    const offset = f.local("i32");
+    const offset = f.local<"i32" | "i64">(f.wide ? "i64" : "i32");
     f.if(
       i64.eq(tag, i64.and(last, i64.const(PAGE_MASK))),
-      () => {
-        f.set(offset, i32.add(i32.wrap_i64(linear), i32.load(entry, TlbEntry.Addend)));
-      },
+      () => f.set(offset, placeOf(f, linear, entry)),
       () => {
         this.#exits.beforeCall();
         if (reach !== undefined) this.setState32(State.Reach, reach);
         const kind = reach === undefined ? ACCESS[access] : ROUND;
-        const slow = call<"i32">(
+        const slow = call<"i32" | "f64">(
           this.#callees.translate,
           i32.wrap_i64(linear),
           i32.wrap_i64(i64.shr_u(linear, i64.const(32))),
           i32.const(bytes | (kind << 8)),
         );
-        f.set(offset, slow);
-        f.if(i32.eqz(offset.get), () => this.#exits.fault());
+        f.set(offset, isF64(slow) ? i64.trunc_f64_s(slow) : toI32(slow as I32));
+        f.if(eqz(offset.get), () => this.#exits.fault());
       },
     );
     return offset.get;
   }
 
-  finishWrite(offset: I32): void {
+  finishWrite(offset: Place): void {
     const { f } = this;
-    f.if(i32.eq(offset, this.bounceOffset()), () => {
+    f.if(eq(offset, this.bounceOffset()), () => {
       f.call(this.#callees.finishWrite);
       this.#exits.afterWrite();
     });
   }
 
-  bounceOffset(): I32 {
-    return i32.add(this.#place.state, i32.const(State.Bounce));
+  bounceOffset(): Place {
+    return this.#place.bounce ?? i32.add(this.#place.state, i32.const(State.Bounce));
   }
 
   linear(segment: number | "operand", offset: I64, bytes: number, write: boolean): I64 {
@@ -389,19 +404,21 @@ export class HandlerContext implements InstructionContext {
   }
 }
 
+const isF64 = (value: Expr): value is F64 => value.type === "f64";
+
 function integerWidth(shape: OperandShape): Width {
   const { bits } = shape;
   if (bits === 8 || bits === 16 || bits === 32 || bits === 64) return bits;
   throw new RangeError(`an operand of ${bits} bits is no integer`);
 }
 
-function loadInteger(width: Width, address: I32, offset: number): Int {
+function loadInteger(width: Width, address: Place, offset: number): Int {
   if (width === 64) return i64.load(address, offset);
   if (width === 32) return i32.load(address, offset);
   return width === 16 ? i32.load16_u(address, offset) : i32.load8_u(address, offset);
 }
 
-function storeInteger(f: FunctionBuilder, width: Width, address: I32, value: Int): void {
+function storeInteger(f: FunctionBuilder, width: Width, address: Place, value: Int): void {
   if (width === 64) f.store.i64(address, toI64(value));
   else if (width === 32) f.store.i32(address, toI32(value));
   else if (width === 16) f.store.i32_16(address, toI32(value));

@@ -1,10 +1,12 @@
 import type { Shape } from "../semantics/context.ts";
+import { placeOf } from "../paging/place.ts";
 import { descriptions } from "../semantics/descriptions.ts";
+import { toI32 } from "../semantics/integer-ops.ts";
 import { JUMP_ENTRIES, SegmentCheck, SegmentField, State, TlbEntry } from "../state/layout.ts";
 import { Head, Record } from "../state/record.ts";
 import { HelperStatus, REGION_SIGNATURE, RegionExit, RunStatus } from "../state/status.ts";
 import { ModuleBuilder, call, callIndirect, i32, i64 } from "../wasm/index.ts";
-import type { Callee, FunctionBuilder, I32, I64, Label, Local } from "../wasm/index.ts";
+import type { Callee, FunctionBuilder, I32, I64, Label, Local, Place } from "../wasm/index.ts";
 import { HandlerContext } from "./handler-context.ts";
 import type { Callees, Exits } from "./handler-context.ts";
 import { Handler } from "./handlers.ts";
@@ -34,11 +36,16 @@ const GROUPS = ["main", "rare", "vector"] as const;
 /**
  * Writes the interpreter: one function with a handler for each hot shape behind one `br_table`, and a
  * function for each group of others. Its export `run(budget)` returns a `RunStatus`.
+ * @param wide for guests whose RAM is a second memory, of 64-bit addresses.
  */
-export function buildInterpreter(shapes: readonly Shape[], memoryPages: number): Interpreter {
-  const module = new ModuleBuilder();
+export function buildInterpreter(
+  shapes: readonly Shape[],
+  memoryPages: number,
+  wide = false,
+): Interpreter {
+  const module = new ModuleBuilder(wide);
   const imports = {
-    translate: module.importFunction("translate", ["i32", "i32", "i32"], ["i32"]),
+    translate: module.importFunction("translate", ["i32", "i32", "i32"], [wide ? "f64" : "i32"]),
     finishWrite: module.importFunction("finishWrite", [], []),
     help: module.importFunction("help", ["i32"], ["i32"]),
     link: module.importFunction("link", ["i32"], ["i32"]),
@@ -48,6 +55,7 @@ export function buildInterpreter(shapes: readonly Shape[], memoryPages: number):
     hot: module.importFunction("hot", ["i32"], []),
   };
   const state = module.importGlobal("state", "i32");
+  const bounce = wide ? module.importGlobal("bounce", "i64") : undefined;
   module.importTable("regions");
   const regionType = module.typeIndex(REGION_SIGNATURE);
   const segment = defineSegment(module, state, imports.segmentFault);
@@ -66,9 +74,9 @@ export function buildInterpreter(shapes: readonly Shape[], memoryPages: number):
   });
   const groupFunctions = others.map((group, i) => ({
     base: bases[i + 1] as number,
-    callee: defineGroup(module, group, bases[i + 1] as number, state, callees),
+    callee: defineGroup(module, group, bases[i + 1] as number, state, bounce, callees),
   }));
-  defineRun(module, main, groupFunctions, state, callees, imports, regionType);
+  defineRun(module, main, groupFunctions, state, bounce, callees, imports, regionType);
   return { bytes: module.encode(memoryPages), handlers };
 }
 
@@ -126,6 +134,7 @@ function defineGroup(
   shapes: readonly Shape[],
   base: number,
   state: I32,
+  bounce: I64 | undefined,
   callees: Callees,
 ): Callee {
   return module.define({ parameters: ["i32", "i64"], results: ["i32"] }, (f) => {
@@ -149,7 +158,7 @@ function defineGroup(
       beforeCall: () => undefined,
       afterWrite: () => undefined,
     };
-    const place = { f, state, record: record.get, operandAddress: address };
+    const place = { f, state, record: record.get, operandAddress: address, bounce };
     const bodies = shapes.map((shape) => () => {
       f.scope(() => {
         const context = new HandlerContext(shape, place, callees, exits);
@@ -173,6 +182,7 @@ function defineRun(
   shapes: readonly Shape[],
   groups: readonly Group[],
   stateGlobal: I32,
+  bounce: I64 | undefined,
   callees: Callees,
   imports: { find: Callee; refresh: Callee; hot: Callee },
   regionType: number,
@@ -303,7 +313,7 @@ function defineRun(
                 continueWith,
                 exits,
               ).forEach((body, handler) => (bodies[handler] = body));
-              const place = { f, state, record: record.get, operandAddress: address };
+              const place = { f, state, record: record.get, operandAddress: address, bounce };
               for (const shape of shapes) {
                 bodies.push(() => {
                   f.scope(() => {
@@ -410,13 +420,14 @@ function lookUp(
     f.block((done) => {
       const tag = i64.load(entry, TlbEntry.Execute);
       f.if(i64.eq(tag, i64.and(linear, i64.const(-4096))), () => {
-        const host = f.let(i32.add(i32.wrap_i64(linear), i32.load(entry, TlbEntry.Addend)));
+        const host = f.let(placeOf(f, linear, entry));
+        const low = toI32(host);
         const slot = i32.and(
-          i32.xor(host, i32.shr_u(host, i32.const(13))),
+          i32.xor(low, i32.shr_u(low, i32.const(13))),
           i32.const(JUMP_ENTRIES - 1),
         );
         const jump = f.let(i32.add(i32.load(state, State.Jumps), i32.shl(slot, i32.const(3))));
-        f.if(i32.eq(i32.load(jump), host), () => {
+        f.if(i32.eq(i32.load(jump), jumpTag(host)), () => {
           f.set(record, i32.load(jump, 4));
           const inPage = i64.and(linear, i64.const(4095));
           f.store.i64(state, i64.sub(rip.get, inPage), State.RipPage);
@@ -431,6 +442,10 @@ function lookUp(
     });
   });
 }
+
+/** What a jump table's entry is compared with: `jumpTagOf` in WebAssembly. */
+const jumpTag = (host: Place): I32 =>
+  host.type === "i64" ? i32.wrap_i64(i64.shr_u(host, i64.const(16))) : host;
 
 /** Bodies of the address handlers, by handler number. */
 function addressBodies(

@@ -15,7 +15,7 @@ export type TlbKindValue = (typeof TlbKind)[keyof typeof TlbKind];
 
 const KINDS = 3;
 const WORDS = TlbEntry.Length >> 2;
-const FLAGS_WORD = (TlbEntry.Addend >> 2) + 1;
+const ADDEND = TlbEntry.Addend >> 2;
 const GLOBAL = 1;
 const LARGE = 2;
 const HUGE = 4;
@@ -43,13 +43,15 @@ export interface Translation {
 export class Tlb {
   readonly #words: Int32Array<SharedArrayBuffer>;
   readonly #tables: readonly number[];
+  /** Bits of each entry of each table; −1 in those that match nothing and are in no list. */
+  readonly #flags = new Int8Array(KINDS * TLB_ENTRIES).fill(-1);
   /** Indices of the entries filled since the last flush: a list for each kind, then one for its global entries. */
   readonly #filled: readonly Int32Array[];
   readonly #counts = new Int32Array(2 * KINDS);
   #huge = false;
 
   constructor(memory: GuestMemory) {
-    this.#words = new Int32Array(memory.bytes.buffer);
+    this.#words = new Int32Array(memory.arena.bytes.buffer);
     this.#tables = Array.from({ length: KINDS }, () => memory.allocate(TLB_BYTES, 4096));
     this.#filled = Array.from({ length: 2 * KINDS }, () => new Int32Array(TLB_ENTRIES));
     for (const table of this.#tables)
@@ -67,7 +69,7 @@ export class Tlb {
     const at = ((this.#tables[kind] as number) >> 2) + index * WORDS;
     const words = this.#words;
     // An entry whose flags are -1 is in no list; one that becomes global, or no longer is, may be in both.
-    const flags = words[at + FLAGS_WORD] as number;
+    const flags = this.#flags[kind * TLB_ENTRIES + index] as number;
     if (flags === -1 || ((flags & GLOBAL) !== 0) !== t.global) {
       this.#remember(t.global ? kind + KINDS : kind, index);
     }
@@ -75,8 +77,11 @@ export class Tlb {
     this.#tag(at, t.read, low, t.linearHigh);
     this.#tag(at + 2, t.write, low, t.linearHigh);
     this.#tag(at + 4, t.execute, low, t.linearHigh);
-    words[at + 6] = (t.offset - low) | 0;
-    words[at + FLAGS_WORD] =
+    // 64 bits of offset less linear address, in halves.
+    const borrow = t.offset % 2 ** 32 < low >>> 0 ? 1 : 0;
+    words[at + ADDEND] = (t.offset - low) | 0;
+    words[at + ADDEND + 1] = Math.floor(t.offset / 2 ** 32) - t.linearHigh - borrow;
+    this.#flags[kind * TLB_ENTRIES + index] =
       (t.global ? GLOBAL : 0) | (t.pageShift > 12 ? LARGE : 0) | (t.pageShift === 30 ? HUGE : 0);
     if (t.pageShift === 30) this.#huge = true;
   }
@@ -91,7 +96,7 @@ export class Tlb {
     const words = this.#words;
     const tag = at + access * 2;
     if (words[tag] !== (linearLow & ~0xfff) || words[tag + 1] !== linearHigh) return -1;
-    return ((words[at + 6] as number) + linearLow) >>> 0;
+    return this.#place(at, linearLow, linearHigh);
   }
 
   /** Drops every translation, or all but the global ones. */
@@ -109,9 +114,12 @@ export class Tlb {
     const base = (this.#tables[kind] as number) >> 2;
     const count = this.#counts[list] as number;
     for (let i = 0; i < count; i++) {
-      const at = base + (filled[i] as number) * WORDS;
-      if (keepGlobal && (words[at + FLAGS_WORD] as number) & GLOBAL) continue;
-      for (let word = at; word < at + WORDS; word++) words[word] = -1;
+      const index = filled[i] as number;
+      const at = base + index * WORDS;
+      const flagsAt = kind * TLB_ENTRIES + index;
+      if (keepGlobal && (this.#flags[flagsAt] as number) & GLOBAL) continue;
+      for (let word = at; word < at + ADDEND; word++) words[word] = -1;
+      this.#flags[flagsAt] = -1;
     }
     this.#counts[list] = 0;
   }
@@ -139,18 +147,16 @@ export class Tlb {
       this.flush(false);
       return;
     }
-    const words = this.#words;
     // A 4 MiB page covers 1024 entries, a 2 MiB page 512 of them: dropping the larger range is correct for both.
     const first = (linearLow >>> 12) & INDEX_MASK & ~1023;
-    for (const table of this.#tables) {
+    this.#tables.forEach((table, kind) => {
       const exact = (table >> 2) + ((linearLow >>> 12) & INDEX_MASK) * WORDS;
       this.#forget(exact);
       for (let index = first; index < first + 1024; index++) {
-        const at = (table >> 2) + index * WORDS;
-        const flags = words[at + FLAGS_WORD] as number;
-        if (flags !== -1 && flags & LARGE) this.#forget(at);
+        const flags = this.#flags[kind * TLB_ENTRIES + index] as number;
+        if (flags !== -1 && flags & LARGE) this.#forget((table >> 2) + index * WORDS);
       }
-    }
+    });
   }
 
   /** Drops every permission to write, and to write only: pages became protected. */
@@ -163,8 +169,9 @@ export class Tlb {
     const words = this.#words;
     this.#eachFilled((at) => {
       const low = words[at + 2] as number;
-      if (words[at + 3] === -1 && low === -1) return;
-      if (((words[at + 6] as number) + low) >>> 0 === pageOffset) words.fill(-1, at + 2, at + 4);
+      const high = words[at + 3] as number;
+      if (high === -1 && low === -1) return;
+      if (this.#place(at, low, high) === pageOffset) words.fill(-1, at + 2, at + 4);
     });
   }
 
@@ -174,6 +181,14 @@ export class Tlb {
       const count = this.#counts[list] as number;
       for (let i = 0; i < count; i++) visit(base + (filled[i] as number) * WORDS);
     });
+  }
+
+  /** Offset of a linear address by the entry at `at`. */
+  #place(at: number, linearLow: number, linearHigh: number): number {
+    const words = this.#words;
+    const low = (linearLow >>> 0) + ((words[at + ADDEND] as number) >>> 0);
+    const high = linearHigh + (words[at + ADDEND + 1] as number) + (low >= 2 ** 32 ? 1 : 0);
+    return (high | 0) * 2 ** 32 + (low >>> 0);
   }
 
   #tag(at: number, allowed: boolean, low: number, high: number): void {

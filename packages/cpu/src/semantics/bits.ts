@@ -64,16 +64,11 @@ function bitTest(change: Change): Description {
   };
 }
 
-function loadAt(width: Width, place: ReturnType<typeof toI32>): Int {
+function loadAt(width: Width, place: Int): Int {
   return width === 64 ? i64.load(place) : width === 32 ? i32.load(place) : i32.load16_u(place);
 }
 
-function storeAt(
-  s: InstructionContext,
-  width: Width,
-  place: ReturnType<typeof toI32>,
-  value: Int,
-): void {
+function storeAt(s: InstructionContext, width: Width, place: Int, value: Int): void {
   if (width === 64) s.f.store.i64(place, toI64(value));
   else if (width === 32) s.f.store.i32(place, toI32(value));
   else s.f.store.i32_16(place, toI32(value));

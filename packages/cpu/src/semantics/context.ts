@@ -1,4 +1,4 @@
-import type { FunctionBuilder, I32, I64, Int, V128 } from "../wasm/index.ts";
+import type { FunctionBuilder, I32, I64, Int, Place, V128 } from "../wasm/index.ts";
 
 /** Integer widths of operands, in bits. */
 export type Width = 8 | 16 | 32 | 64;
@@ -87,10 +87,10 @@ export interface InstructionContext {
    * may be a bounce buffer: after writing there call `finishWrite`.
    * @param reach of a write: this many bytes, all in the page, will be overwritten if it is no bounce buffer.
    */
-  translate(address: I64, bytes: number, access: "read" | "write" | "update", reach?: I32): I32;
-  finishWrite(offset: I32): void;
+  translate(address: I64, bytes: number, access: "read" | "write" | "update", reach?: I32): Place;
+  finishWrite(offset: Place): void;
   /** What `translate` answers for an access that does not go straight to RAM inside one page. */
-  bounceOffset(): I32;
+  bounceOffset(): Place;
   /** Linear address of `offset` in a segment, checked for an access of `bytes` bytes. In 64-bit mode only FS and GS have a base. */
   linear(segment: number | "operand", offset: I64, bytes: number, write: boolean): I64;
 

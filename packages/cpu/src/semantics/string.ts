@@ -1,9 +1,9 @@
 import { Flag, Register, Segment } from "../state/layout.ts";
 import { i32, i64, select } from "../wasm/index.ts";
-import type { I32, I64, Int } from "../wasm/index.ts";
+import type { I32, I64, Int, Place } from "../wasm/index.ts";
 import type { Description, Descriptions, InstructionContext, Width } from "./context.ts";
 import { setSubFlags, zeroFlag } from "./flags.ts";
-import { add, constant, eq, eqz, sub, toI32, toI64 } from "./integer-ops.ts";
+import { add, constant, eq, eqz, ge_u, sub, toI32, toI64 } from "./integer-ops.ts";
 
 /** The width of one element, in bits. */
 function elementWidth(s: InstructionContext): Width {
@@ -49,9 +49,9 @@ function repeatWhile(s: InstructionContext, rounds: Int, also?: I32): void {
 const one = (s: InstructionContext): Int => constant(s.shape.addressSize, 1);
 
 /** Whether a translation is the bounce buffer: the access is not plain RAM inside one page. */
-function bounced(s: InstructionContext, place: I32): I32 {
+function bounced(s: InstructionContext, place: Place): I32 {
   const bounce = s.f.let(s.bounceOffset());
-  return i32.eq(place, bounce);
+  return eq(place, bounce);
 }
 
 /** How much one round handles: elements, their bytes, and the bytes that it may write. */
@@ -108,7 +108,9 @@ const movs: Description = {
       const plain = i32.eqz(i32.or(bounced(s, source), bounced(s, destination)));
       f.if(i32.and(plain, forwards(s)), () => {
         // Moving up into what is still to be read repeats a pattern: element by element.
-        f.if(i32.ge_u(i32.sub(destination, source), length), () => {
+        const apart = sub(destination, source);
+        const least = apart.type === "i64" ? i64.extend_i32_u(length) : length;
+        f.if(ge_u(apart, least), () => {
           f.memoryCopy(destination, source, length);
           const distance = f.let(i64.extend_i32_u(length));
           advance(s, Register.Rsi, distance);
@@ -221,13 +223,13 @@ function whileEqual(s: InstructionContext): I32 {
   return s.shape.repeat === "repne" ? i32.eqz(zeroFlag(s)) : zeroFlag(s);
 }
 
-function loadPlace(width: Width, place: I32): Int {
+function loadPlace(width: Width, place: Place): Int {
   if (width === 64) return i64.load(place);
   if (width === 32) return i32.load(place);
   return width === 16 ? i32.load16_u(place) : i32.load8_u(place);
 }
 
-function storePlace(s: InstructionContext, width: Width, place: I32, value: Int): void {
+function storePlace(s: InstructionContext, width: Width, place: Place, value: Int): void {
   const { store } = s.f;
   if (width === 64) store.i64(place, toI64(value));
   else if (width === 32) store.i32(place, toI32(value));

@@ -165,7 +165,7 @@ export const TlbEntry = {
   Read: 0,
   Write: 8,
   Execute: 16,
-  /** Added (modulo 2^32) to the low half of a linear address gives the WebAssembly offset. */
+  /** Added to a linear address gives the WebAssembly offset: 64 bits, of which the lower 32 do for small memories. */
   Addend: 24,
   Length: 32,
 } as const;
@@ -173,6 +173,9 @@ export const TlbEntry = {
 export const TLB_ENTRIES = 4096;
 export const TLB_BYTES = TLB_ENTRIES * TlbEntry.Length;
 
-/** One entry of a jump table: WebAssembly offset of an instruction's first byte, then its record; 32 bits each. */
+/**
+ * One entry of a jump table: WebAssembly offset of an instruction's first byte (shifted right by 16 where offsets have
+ * more than 32 bits), then its record; 32 bits each.
+ */
 export const JUMP_ENTRIES = 65536;
 export const JUMP_BYTES = JUMP_ENTRIES * 8;

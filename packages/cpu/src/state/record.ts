@@ -50,8 +50,9 @@ export const Head = {
   /** The region's index in the table of functions, and which of its entries this block is; 32 bits each. */
   Region: 4,
   Entry: 8,
-  /** Offset of the block's first byte in the WebAssembly memory; 32 bits. */
+  /** Offset of the block's first byte in the WebAssembly memory, its lower and upper half; 32 bits each. */
   Offset: 12,
+  OffsetHigh: 20,
   /** The number of its decode mode; 32 bits. */
   Mode: 16,
 } as const;

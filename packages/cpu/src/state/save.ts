@@ -171,7 +171,7 @@ function saveFx(cpu: Core): Uint8Array {
   view.setUint32(FX.mxcsr, cpu.u32(State.Mxcsr), true);
   view.setUint32(FX.mxcsrMask, MXCSR_MASK, true);
   const at = cpu.state + State.Xmm;
-  image.set(cpu.board.memory.bytes.subarray(at, at + XMM_BYTES), FX.xmm);
+  image.set(cpu.board.memory.arena.bytes.subarray(at, at + XMM_BYTES), FX.xmm);
   return image;
 }
 
@@ -179,7 +179,10 @@ function restoreFx(cpu: Core, image: Uint8Array): void {
   const view = new DataView(image.buffer, image.byteOffset, image.length);
   loadLegacyArea(cpu.x87.registers, view, { wide: true });
   cpu.setU32(State.Mxcsr, view.getUint32(FX.mxcsr, true) & MXCSR_MASK);
-  cpu.board.memory.bytes.set(image.subarray(FX.xmm, FX.xmm + XMM_BYTES), cpu.state + State.Xmm);
+  cpu.board.memory.arena.bytes.set(
+    image.subarray(FX.xmm, FX.xmm + XMM_BYTES),
+    cpu.state + State.Xmm,
+  );
 }
 
 function saveMsrs(cpu: Core): Record<string, bigint> {

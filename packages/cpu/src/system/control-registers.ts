@@ -75,11 +75,12 @@ export function resume(cpu: Core, op: MicroOp): number {
 
 /** Reads the four PDPTEs that PAE paging keeps from the time CR3 is loaded (Intel SDM vol. 3, 4.4.1). */
 function loadPointers(cpu: Core, cr3: bigint): void {
-  const at = cpu.board.memory.offsetOf(Number(cr3 & 0xffffffe0n), 32);
+  const { memory } = cpu.board;
+  const at = memory.offsetOf(Number(cr3 & 0xffffffe0n), 32);
   const pointers: number[] = [];
   for (let i = 0; i < 4; i++) {
-    const low = at < 0 ? 0 : cpu.view.getInt32(at + i * 8, true);
-    const high = at < 0 ? 0 : cpu.view.getInt32(at + i * 8 + 4, true);
+    const low = at < 0 ? 0 : memory.view.getInt32(at + i * 8, true);
+    const high = at < 0 ? 0 : memory.view.getInt32(at + i * 8 + 4, true);
     const reservedHigh = high >>> (PHYSICAL_BITS - 32) !== 0;
     if ((low & 1) !== 0 && ((low & 0x1e6) !== 0 || reservedHigh))
       raise(Vector.GeneralProtection, 0);

@@ -18,11 +18,11 @@ const vectorCount = (cpu: Core): number => (cpu.linear.long ? 16 : 8);
 
 function storeVectors(cpu: Core, image: Uint8Array): void {
   const at = cpu.state + State.Xmm;
-  image.set(cpu.board.memory.bytes.subarray(at, at + vectorCount(cpu) * 16), 160);
+  image.set(cpu.board.memory.arena.bytes.subarray(at, at + vectorCount(cpu) * 16), 160);
 }
 
 function loadVectors(cpu: Core, image: Uint8Array): void {
-  cpu.board.memory.bytes.set(
+  cpu.board.memory.arena.bytes.set(
     image.subarray(160, 160 + vectorCount(cpu) * 16),
     cpu.state + State.Xmm,
   );
@@ -117,7 +117,7 @@ function xrstor(cpu: Core, op: MicroOp): void {
     if (present & SSE) loadVectors(cpu, image);
     else {
       const at = cpu.state + State.Xmm;
-      cpu.board.memory.bytes.fill(0, at, at + vectorCount(cpu) * 16);
+      cpu.board.memory.arena.bytes.fill(0, at, at + vectorCount(cpu) * 16);
     }
   }
 }

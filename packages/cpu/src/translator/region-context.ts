@@ -6,10 +6,11 @@ import type {
   Width,
 } from "../semantics/context.ts";
 import { toI32, toI64, zeroExtend } from "../semantics/integer-ops.ts";
+import { placeOf } from "../paging/place.ts";
 import { Segment, SegmentField, State, TlbEntry } from "../state/layout.ts";
 import { Record } from "../state/record.ts";
 import { i32, i64, v128 } from "../wasm/index.ts";
-import type { FunctionBuilder, I32, I64, Int, Local, V128 } from "../wasm/index.ts";
+import type { FunctionBuilder, I32, I64, Int, Local, Place, V128 } from "../wasm/index.ts";
 import type { KnownFlags, RegionFlags } from "./region-flags.ts";
 
 /** What a region's instructions share: the function, the registers in locals, the flags. */
@@ -143,7 +144,7 @@ export class RegionContext implements InstructionContext {
     storeInteger(this.f, width, place, kept);
   }
 
-  translate(address: I64, bytes: number, access: "read" | "write" | "update"): I32 {
+  translate(address: I64, bytes: number, access: "read" | "write" | "update"): Place {
     const { f } = this;
     const linear = f.let(address);
     const entry = f.let(
@@ -155,15 +156,15 @@ export class RegionContext implements InstructionContext {
     const last = bytes === 1 ? linear : i64.add(linear, i64.const(bytes - 1));
     const tag = i64.load(entry, access === "read" ? TlbEntry.Read : TlbEntry.Write);
     f.if(i64.ne(tag, i64.and(last, i64.const(-4096))), () => this.#exits.interpret());
-    return f.let(i32.add(i32.wrap_i64(linear), i32.load(entry, TlbEntry.Addend)));
+    return f.let(placeOf(f, linear, entry));
   }
 
   finishWrite(): void {
     // Only what goes straight to RAM is done here.
   }
 
-  bounceOffset(): I32 {
-    return i32.const(0);
+  bounceOffset(): Place {
+    return this.f.wide ? i64.const(0) : i32.const(0);
   }
 
   linear(segment: number | "operand", offset: I64): I64 {
@@ -372,13 +373,13 @@ function sameFlags(a: KnownFlags, b: KnownFlags): boolean {
   return a.operation === b.operation && a.width === b.width;
 }
 
-function loadInteger(width: Width, place: I32): Int {
+function loadInteger(width: Width, place: Place): Int {
   if (width === 64) return i64.load(place);
   if (width === 32) return i32.load(place);
   return width === 16 ? i32.load16_u(place) : i32.load8_u(place);
 }
 
-function storeInteger(f: FunctionBuilder, width: Width, place: I32, value: Int): void {
+function storeInteger(f: FunctionBuilder, width: Width, place: Place, value: Int): void {
   if (width === 64) f.store.i64(place, toI64(value));
   else if (width === 32) f.store.i32(place, toI32(value));
   else if (width === 16) f.store.i32_16(place, toI32(value));

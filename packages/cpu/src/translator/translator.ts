@@ -88,7 +88,7 @@ export class Translator {
   }
 
   get statistics(): TranslatorStatistics {
-    const { view } = this.#memory;
+    const { view } = this.#memory.arena;
     const sum = (field: number): number =>
       this.#clients.reduce((all, { state }) => all + view.getUint32(state + field, true), 0);
     return {
@@ -111,10 +111,12 @@ export class Translator {
    */
   hot(record: number, ripPage: bigint, probe: (rip: bigint) => number): void {
     const started = performance.now();
-    const { view } = this.#memory;
+    const { view } = this.#memory.arena;
     const head = record - Record.Length;
     view.setInt32(head + Head.Count, HEAD_QUIET, true);
-    const entry = view.getUint32(head + Head.Offset, true);
+    const entry =
+      view.getUint32(head + Head.OffsetHigh, true) * 2 ** 32 +
+      view.getUint32(head + Head.Offset, true);
     const mode = this.#code.modeOf(view.getUint32(head + Head.Mode, true));
     if (mode.records.get(entry) !== record) return;
     const { threshold } = this.#code;
@@ -173,10 +175,10 @@ export class Translator {
   }
 
   #write(batch: readonly Live[]): Uint8Array<ArrayBuffer> {
-    const builder = new ModuleBuilder();
+    const builder = new ModuleBuilder(this.#memory.wide);
     const imported = builder.importGlobal("state", "i32");
     const carries = defineCarries(builder);
-    const module = { view: this.#memory.view, state: imported, carries };
+    const module = { view: this.#memory.arena.view, state: imported, carries };
     batch.forEach(({ region }, i) => {
       builder.define(REGION_SIGNATURE, (f) => writeRegion(f, region, module), `r${i}`);
     });
@@ -193,13 +195,14 @@ export class Translator {
     const first = this.#next;
     this.#next += wanted.length;
     for (const client of this.#clients) {
-      const env = { memory: this.#memory.wasm, state: client.state };
+      const { arena, wasm: ram } = this.#memory;
+      const env = { memory: arena.wasm, ram, state: client.state };
       const { exports } = new WebAssembly.Instance(module, { env });
       wanted.forEach((live, i) => {
         client.table.set(first + i, exports[`r${batch.indexOf(live)}`]);
       });
     }
-    const { view } = this.#memory;
+    const { view } = this.#memory.arena;
     wanted.forEach((live, i) => {
       live.index = first + i;
       live.region.blocks.forEach((block, entry) => {
@@ -233,7 +236,7 @@ export class Translator {
     live.dropped = true;
     this.#live.delete(live);
     this.#stats.dropped++;
-    const { view } = this.#memory;
+    const { view } = this.#memory.arena;
     for (const { record, offset } of live.region.blocks) {
       if (live.region.mode.records.get(offset) !== record) continue;
       const head = record - Record.Length;

@@ -1,10 +1,11 @@
 import { Handler } from "../interpreter/handlers.ts";
+import { isAt, placeOf } from "../paging/place.ts";
 import { descriptions } from "../semantics/descriptions.ts";
 import { Segment, SegmentField, State, TlbEntry } from "../state/layout.ts";
 import { Record } from "../state/record.ts";
 import { RegionExit } from "../state/status.ts";
 import { call, i32, i64 } from "../wasm/index.ts";
-import type { Callee, FunctionBuilder, I32, I64, Label, Local } from "../wasm/index.ts";
+import type { Callee, FunctionBuilder, I32, I64, Label, Local, Place } from "../wasm/index.ts";
 import type { Block, Region, Step, Target } from "./collect-region.ts";
 import { RegionContext } from "./region-context.ts";
 import type { RegionExits, RegionFrame } from "./region-context.ts";
@@ -81,14 +82,14 @@ export function writeRegion(f: FunctionBuilder, region: Region, module: RegionMo
         f.store.i64(state, ripPage.get, State.RipPage);
       };
       /** What a linear address of code is in the memory; 0 if the TLB does not say. */
-      const locate = (rip: I64): I32 => {
+      const locate = (rip: I64): Place => {
         const entry = f.let(
           i32.add(tlb.get, i32.and(i32.wrap_i64(i64.shr_u(rip, i64.const(7))), i32.const(0x1ffe0))),
         );
-        const offset = f.local("i32");
-        f.set(offset, i32.const(0));
+        const offset = f.local<"i32" | "i64">(f.wide ? "i64" : "i32");
+        f.set(offset, f.wide ? i64.const(0) : i32.const(0));
         f.if(i64.eq(i64.load(entry, TlbEntry.Execute), i64.and(rip, i64.const(-4096))), () =>
-          f.set(offset, i32.add(i32.wrap_i64(rip), i32.load(entry, TlbEntry.Addend))),
+          f.set(offset, placeOf(f, rip, entry)),
         );
         return offset.get;
       };
@@ -117,7 +118,7 @@ export function writeRegion(f: FunctionBuilder, region: Region, module: RegionMo
           return;
         }
         const to = f.let(rip());
-        f.if(i32.eq(locate(to), i32.const(target.offset)), () => {
+        f.if(isAt(locate(to), target.offset), () => {
           enterPage(to);
           go();
         });
@@ -130,7 +131,7 @@ export function writeRegion(f: FunctionBuilder, region: Region, module: RegionMo
           const offset = locate(to);
           for (const block of returns) {
             const place = (region.blocks[block] as Block).offset;
-            f.if(i32.eq(offset, i32.const(place)), () => {
+            f.if(isAt(offset, place), () => {
               enterPage(to);
               goTo(block, from);
             });

@@ -1,7 +1,13 @@
 /** A growing byte buffer with WebAssembly's variable-length integers (WebAssembly core 2.0, 5.2.2). */
 export class ByteSink {
+  /** Code of a module with a second memory, of 64-bit addresses. */
+  readonly wide: boolean;
   #bytes = new Uint8Array(256);
   #length = 0;
+
+  constructor(wide = false) {
+    this.wide = wide;
+  }
 
   get length(): number {
     return this.#length;

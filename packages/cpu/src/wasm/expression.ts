@@ -31,6 +31,18 @@ export type V128 = Expr<"v128">;
 /** An integer of either width; the generic operations below choose by its type. */
 export type Int = I32 | I64;
 
+/** An address: of 32 bits in the first memory, of 64 bits in the second one of modules that have it. */
+export type Place = Int;
+
+/** Writes what follows a load's or store's opcode: which memory, and the offset. */
+export function memoryArgument(out: ByteSink, address: Place, offset: number): void {
+  if (address.type === "i64") {
+    out.byte(0x40);
+    out.byte(1);
+  } else out.byte(0);
+  out.u32(offset);
+}
+
 /** Any operation: operands first, then the opcode bytes and immediates. */
 export function operation<T extends ValueType>(
   type: T,
@@ -51,12 +63,14 @@ function plain<T extends ValueType>(type: T, opcode: number, ...operands: Expr[]
 }
 
 function loads<T extends ValueType>(type: T, opcode: number) {
-  return (address: I32, offset = 0): Expr<T> =>
-    operation(type, [address], (out) => {
+  return (address: Place, offset = 0): Expr<T> => ({
+    type,
+    emit(out) {
+      address.emit(out);
       out.byte(opcode);
-      out.byte(0);
-      out.u32(offset);
-    });
+      memoryArgument(out, address, offset);
+    },
+  });
 }
 
 type Binary<A extends ValueType, R extends ValueType> = (a: Expr<A>, b: Expr<A>) => Expr<R>;
@@ -169,6 +183,8 @@ export const i64 = {
   rotr: binary<"i64", "i64">("i64", 0x8a),
   extend_i32_s: unary<"i32", "i64">("i64", 0xac),
   extend_i32_u: unary<"i32", "i64">("i64", 0xad),
+  /** Traps for what is no signed 64-bit integer. */
+  trunc_f64_s: unary<"f64", "i64">("i64", 0xb0),
   extend8_s: unary<"i64", "i64">("i64", 0xc2),
   extend16_s: unary<"i64", "i64">("i64", 0xc3),
   extend32_s: unary<"i64", "i64">("i64", 0xc4),

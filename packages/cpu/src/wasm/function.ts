@@ -1,6 +1,6 @@
 import { ByteSink } from "./bytes.ts";
-import { valueTypeCode } from "./expression.ts";
-import type { Expr, F32, F64, I32, I64, V128, ValueType } from "./expression.ts";
+import { memoryArgument, valueTypeCode } from "./expression.ts";
+import type { Expr, F32, F64, I32, I64, Place, V128, ValueType } from "./expression.ts";
 
 /** The types of a function's parameters and results. */
 export interface Signature {
@@ -65,14 +65,16 @@ export function callIndirect<T extends ValueType>(
 export class FunctionBuilder {
   readonly signature: Signature;
   readonly parameters: readonly Local[];
-  #code = new ByteSink();
+  #code: ByteSink;
   readonly #types: ValueType[] = [];
   readonly #free: Record<ValueType, number[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] };
   #scope: { type: ValueType; index: number }[] | undefined;
   #depth = 0;
 
-  constructor(signature: Signature) {
+  /** @param wide whether the module has a second memory, of 64-bit addresses. */
+  constructor(signature: Signature, wide = false) {
     this.signature = signature;
+    this.#code = new ByteSink(wide);
     this.parameters = signature.parameters.map((type, index) => makeLocal(type, index));
   }
 
@@ -84,9 +86,14 @@ export class FunctionBuilder {
   /** Runs `body`, whose statements go before everything written so far. */
   prologue(body: () => void): void {
     const rest = this.#code;
-    this.#code = new ByteSink();
+    this.#code = new ByteSink(rest.wide);
     body();
     this.#code.append(rest);
+  }
+
+  /** Whether there is a second memory, of 64-bit addresses. */
+  get wide(): boolean {
+    return this.#code.wide;
   }
 
   /** A new local, zero at the function's start; inside a scope it holds whatever an earlier scope left. */
@@ -124,40 +131,53 @@ export class FunctionBuilder {
   }
 
   readonly store = {
-    i32: (address: I32, value: I32, offset = 0): void => this.#store(0x36, address, value, offset),
-    i64: (address: I32, value: I64, offset = 0): void => this.#store(0x37, address, value, offset),
-    f32: (address: I32, value: F32, offset = 0): void => this.#store(0x38, address, value, offset),
-    f64: (address: I32, value: F64, offset = 0): void => this.#store(0x39, address, value, offset),
-    i32_8: (address: I32, value: I32, offset = 0): void =>
+    i32: (address: Place, value: I32, offset = 0): void =>
+      this.#store(0x36, address, value, offset),
+    i64: (address: Place, value: I64, offset = 0): void =>
+      this.#store(0x37, address, value, offset),
+    f32: (address: Place, value: F32, offset = 0): void =>
+      this.#store(0x38, address, value, offset),
+    f64: (address: Place, value: F64, offset = 0): void =>
+      this.#store(0x39, address, value, offset),
+    i32_8: (address: Place, value: I32, offset = 0): void =>
       this.#store(0x3a, address, value, offset),
-    i32_16: (address: I32, value: I32, offset = 0): void =>
+    i32_16: (address: Place, value: I32, offset = 0): void =>
       this.#store(0x3b, address, value, offset),
-    i64_8: (address: I32, value: I64, offset = 0): void =>
+    i64_8: (address: Place, value: I64, offset = 0): void =>
       this.#store(0x3c, address, value, offset),
-    i64_16: (address: I32, value: I64, offset = 0): void =>
+    i64_16: (address: Place, value: I64, offset = 0): void =>
       this.#store(0x3d, address, value, offset),
-    i64_32: (address: I32, value: I64, offset = 0): void =>
+    i64_32: (address: Place, value: I64, offset = 0): void =>
       this.#store(0x3e, address, value, offset),
-    v128: (address: I32, value: V128, offset = 0): void => {
+    v128: (address: Place, value: V128, offset = 0): void => {
       address.emit(this.#code);
       value.emit(this.#code);
       this.#code.byte(0xfd);
       this.#code.u32(11);
-      this.#code.byte(0);
-      this.#code.u32(offset);
+      memoryArgument(this.#code, address, offset);
     },
   };
 
-  /** `memory.copy(to, from, length)`; the ranges may overlap. */
-  memoryCopy(to: I32, from: I32, length: I32): void {
-    for (const operand of [to, from, length]) operand.emit(this.#code);
-    for (const byte of [0xfc, 10, 0, 0]) this.#code.byte(byte);
+  /** `memory.copy(to, from, length)` inside one memory; the ranges may overlap. */
+  memoryCopy(to: Place, from: Place, length: I32): void {
+    for (const operand of [to, from]) operand.emit(this.#code);
+    const memory = this.#length(to, length);
+    for (const byte of [0xfc, 10, memory, memory]) this.#code.byte(byte);
   }
 
   /** `memory.fill(to, byte, length)`. */
-  memoryFill(to: I32, value: I32, length: I32): void {
-    for (const operand of [to, value, length]) operand.emit(this.#code);
-    for (const byte of [0xfc, 11, 0]) this.#code.byte(byte);
+  memoryFill(to: Place, value: I32, length: I32): void {
+    for (const operand of [to, value]) operand.emit(this.#code);
+    for (const byte of [0xfc, 11, this.#length(to, length)]) this.#code.byte(byte);
+  }
+
+  /** Writes a length as wide as the address is; which memory that is in. */
+  #length(place: Place, length: I32): 0 | 1 {
+    length.emit(this.#code);
+    if (place.type === "i32") return 0;
+    // i64.extend_i32_u
+    this.#code.byte(0xad);
+    return 1;
   }
 
   if(condition: I32, then: () => void, otherwise?: () => void): void {
@@ -252,12 +272,11 @@ export class FunctionBuilder {
     this.#depth--;
   }
 
-  #store(opcode: number, address: I32, value: Expr, offset: number): void {
+  #store(opcode: number, address: Place, value: Expr, offset: number): void {
     address.emit(this.#code);
     value.emit(this.#code);
     this.#code.byte(opcode);
-    this.#code.byte(0);
-    this.#code.u32(offset);
+    memoryArgument(this.#code, address, offset);
   }
 }
 

@@ -14,6 +14,9 @@ interface Defined {
   readonly exportAs: string | undefined;
 }
 
+/** The most pages that a memory of 64-bit addresses has in V8. */
+const WIDE_PAGES = 1 << 18;
+
 /**
  * A WebAssembly module under construction: imports under the module name `env` (one shared memory,
  * functions, immutable globals), then functions. All imports are declared before the first function.
@@ -24,6 +27,12 @@ export class ModuleBuilder {
   readonly #globals: ImportedGlobal[] = [];
   readonly #functions: Defined[] = [];
   #table: string | undefined;
+  readonly #wide: boolean;
+
+  /** @param wide whether it has a second memory, `ram`, of 64-bit addresses. */
+  constructor(wide = false) {
+    this.#wide = wide;
+  }
 
   /** A function the host gives. */
   importFunction(
@@ -66,7 +75,7 @@ export class ModuleBuilder {
     body: (f: FunctionBuilder, self: Callee) => void,
     exportAs?: string,
   ): Callee {
-    const builder = new FunctionBuilder(signature);
+    const builder = new FunctionBuilder(signature, this.#wide);
     const self = { signature, index: this.#imports.length + this.#functions.length };
     this.#functions.push({ builder, exportAs });
     body(builder, self);
@@ -90,7 +99,9 @@ export class ModuleBuilder {
       }
     });
     section(out, 2, (s) => {
-      s.u32(this.#imports.length + this.#globals.length + (this.#table === undefined ? 1 : 2));
+      const memories = this.#wide ? 2 : 1;
+      const tables = this.#table === undefined ? 0 : 1;
+      s.u32(this.#imports.length + this.#globals.length + memories + tables);
       this.#imports.forEach(({ name }, i) => {
         s.name("env");
         s.name(name);
@@ -107,6 +118,13 @@ export class ModuleBuilder {
         s.name("env");
         s.name(this.#table);
         for (const byte of [1, 0x70, 0, 0]) s.byte(byte);
+      }
+      if (this.#wide) {
+        s.name("env");
+        s.name("ram");
+        for (const byte of [2, 7]) s.byte(byte);
+        s.u32(0);
+        s.u32(WIDE_PAGES);
       }
       for (const { name, type } of this.#globals) {
         s.name("env");

@@ -1,5 +1,5 @@
-import { operation, valueTypeCode } from "./expression.ts";
-import type { Expr, F32, F64, I32, I64, V128, ValueType } from "./expression.ts";
+import { memoryArgument, operation, valueTypeCode } from "./expression.ts";
+import type { Expr, F32, F64, I32, I64, Place, V128, ValueType } from "./expression.ts";
 
 /** A SIMD operation by its opcode after the 0xfd prefix (WebAssembly core 2.0, 5.4.8), with lane or shuffle immediates. */
 export function simd<T extends ValueType>(
@@ -17,13 +17,15 @@ export function simd<T extends ValueType>(
 
 const memory =
   (opcode: number) =>
-  (address: I32, offset = 0): V128 =>
-    operation("v128", [address], (out) => {
+  (address: Place, offset = 0): V128 => ({
+    type: "v128",
+    emit(out) {
+      address.emit(out);
       out.byte(0xfd);
       out.u32(opcode);
-      out.byte(0);
-      out.u32(offset);
-    });
+      memoryArgument(out, address, offset);
+    },
+  });
 
 const two =
   (opcode: number) =>

@@ -24,13 +24,15 @@ export class VcpuMachine implements Machine {
   readonly processors: Vcpu[];
   readonly portWrites: (readonly [number, number, number])[] = [];
 
+  /** @param wide on a memory with 64-bit addresses, which large guests have. */
   constructor(
     processors = 2,
     entropy: Entropy = new SeededEntropy(1),
     tier: 0 | "auto" | "eager" = 0,
+    wide = false,
   ) {
     const arenaBytes = CODE_ARENA_BYTES + processors * VCPU_ARENA_BYTES;
-    this.memory = new GuestMemory({ ramBytes: 8 << 20, arenaBytes });
+    this.memory = new GuestMemory({ ramBytes: 8 << 20, arenaBytes, wide });
     const ports = createPortBus();
     ports.claim(0, 0x10000, "all ports", {
       read: (_, size) => 0x5a5a5a5a >>> (32 - size * 8),

@@ -19,7 +19,8 @@ What to boot:
   --append STRING      the kernel's command line; default: console=ttyS0
 
 The machine:
-  --memory MIB         RAM in MiB, 1 to 3584; default 512
+  --memory MIB         RAM in MiB, 1 to 15872 (above 3584 with Node.js 24); default
+                       512
   --cpus N             processors, 1 to 64; default 1
   --disk FILE[,format=raw|qcow2][,overlay=FILE][,readonly]
                        a virtio disk (vda, vdb, ... in this order); raw unless said, never guessed;

@@ -251,11 +251,11 @@ export class SplitQueue {
 
   /** Ring indices are shared with vCPUs on other threads: load and store them in order. */
   #load(offset: number): number {
-    return Atomics.load(this.#u16, offset >>> 1);
+    return Atomics.load(this.#u16, offset / 2);
   }
 
   #store(offset: number, value: number): void {
-    if (this.#memory.beforeWrite(offset, 2)) Atomics.store(this.#u16, offset >>> 1, value);
+    if (this.#memory.beforeWrite(offset, 2)) Atomics.store(this.#u16, offset / 2, value);
   }
 
   #badRing(reason: string): Error {

@@ -1,0 +1,15 @@
+import { TlbEntry } from "../state/layout.ts";
+import { i32, i64 } from "../wasm/index.ts";
+import type { FunctionBuilder, I32, I64, Place } from "../wasm/index.ts";
+
+/** The place of a linear address in generated code, by the TLB entry that translates it. */
+export function placeOf(f: FunctionBuilder, linear: I64, entry: I32): Place {
+  if (f.wide) return i64.add(linear, i64.load(entry, TlbEntry.Addend));
+  return i32.add(i32.wrap_i64(linear), i32.load(entry, TlbEntry.Addend));
+}
+
+/** Whether a place is at an offset of its memory. */
+export const isAt = (place: Place, offset: number): I32 =>
+  place.type === "i64"
+    ? i64.eq(place, i64.const(BigInt(offset)))
+    : i32.eq(place, i32.const(offset));
