@@ -92,8 +92,7 @@ export class StandbyPool implements AsyncDisposable {
 
   /** Resolves when as many are ready as there should be, or the pool is closed. */
   async whenReady(): Promise<void> {
-    // The processes alone keep this one from ending no more than a VM does; who waits does.
-    const alive = setInterval(() => undefined, LONGEST_RETRY_MS);
+    const alive = keepProcess();
     while (!this.#closed && this.ready < this.#size)
       await new Promise<void>((resolve) => (this.#onChange = resolve));
     clearInterval(alive);
@@ -105,6 +104,7 @@ export class StandbyPool implements AsyncDisposable {
     clearTimeout(this.#timer);
     await this.#starting;
     const standbys = [...this.#standbys];
+    const alive = keepProcess();
     for (const { name, child, ready } of standbys) {
       // One that is being taken just now must not be killed: it looks for its folder.
       if (!ready) child.kill("SIGKILL");
@@ -112,6 +112,7 @@ export class StandbyPool implements AsyncDisposable {
         await rm(join(standbysFolder(this.#home), `${state}-${name}`), { recursive: true, force: true }); // prettier-ignore
     }
     await Promise.all(standbys.map(({ ended }) => ended));
+    clearInterval(alive);
     this.#onChange();
   }
 
@@ -184,4 +185,9 @@ export class StandbyPool implements AsyncDisposable {
     child.unref();
     (said as Readable & { unref?: () => void }).unref?.();
   }
+}
+
+/** The processes that stand by do not keep this one from ending, no more than VMs do; waiting for them does. */
+function keepProcess(): NodeJS.Timeout {
+  return setInterval(() => undefined, LONGEST_RETRY_MS);
 }
