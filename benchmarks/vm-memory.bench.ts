@@ -7,8 +7,8 @@ import { QemuTemplate } from "./src/qemu-restore.ts";
 
 const VMS = 20;
 const MEMORY_MIB = 256;
-/** By then what compiling took was given back. */
-const SETTLED_MS = 20_000;
+/** By then the monitors have come to rest and given back what compiling took. */
+const SETTLED_MS = 40_000;
 
 /** MiB of a process that no other shares; `guest`: those that are the guest's own pages. */
 function privateMemory(pid: number): { readonly all: number; readonly guest: number } {

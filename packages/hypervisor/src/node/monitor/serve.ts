@@ -4,11 +4,8 @@ import { isQueztlError } from "@queztl/errors";
 import { claimRun } from "../vm/run-lock.ts";
 import { parseVmConfig } from "../vm/vm-config.ts";
 import { VmFolder } from "../vm/vm-folder.ts";
-import { giveBackMemory } from "./give-back-memory.ts";
+import { giveBackAtRest } from "./give-back-memory.ts";
 import { Monitor } from "./monitor.ts";
-
-/** How long after its start a monitor gives back what compiling took; most of it is done by then. */
-const SETTLED_MS = 10_000;
 
 /**
  * Makes this process the monitor of the VM in a folder, until that is over.
@@ -28,7 +25,7 @@ export async function serveVm(path: string, tellStarter: (line: string) => void)
     for (const signal of ["SIGTERM", "SIGINT"] as const)
       process.on(signal, () => void monitor.stop(0, { reason: "stopped", message: signal }));
     tellStarter("ready");
-    setTimeout(() => void giveBackMemory(), SETTLED_MS).unref();
+    giveBackAtRest();
     await monitor.start();
     await monitor.ended;
   } catch (error) {
