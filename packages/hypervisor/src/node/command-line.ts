@@ -3,6 +3,7 @@ import { hypervisorError } from "../errors.ts";
 import { MAX_CPUS, MAX_MEMORY_MIB } from "../machine-options.ts";
 import { impossible, parseDisk, parseNetwork } from "./device-arguments.ts";
 import type { DiskArgument, NetworkArgument, SwitchArgument } from "./device-arguments.ts";
+import { VM_COMMANDS } from "./vm-commands.ts";
 
 /** Where a terminal of the guest leads: here, nowhere, or into a file. */
 export type Terminal = "stdio" | "none" | { readonly file: string };
@@ -33,7 +34,9 @@ export interface RunArguments {
 export type CommandLine =
   | { readonly command: "help"; readonly of: "queztl-vm" | "run" }
   | { readonly command: "version" }
-  | { readonly command: "run"; readonly run: RunArguments };
+  | { readonly command: "run"; readonly run: RunArguments }
+  /** One of `VM_COMMANDS`, with what follows its name. */
+  | { readonly command: "vm"; readonly name: string; readonly args: readonly string[] };
 
 const MOST_SECONDS = 10_000_000;
 
@@ -41,7 +44,13 @@ const MOST_SECONDS = 10_000_000;
 export function parseCommandLine(args: readonly string[]): CommandLine {
   const [command, ...rest] = args;
   if (command === "run") return parseRun(rest);
-  if (command === "help") return { command: "help", of: rest[0] === "run" ? "run" : "queztl-vm" };
+  if (command !== undefined && Object.hasOwn(VM_COMMANDS, command))
+    return { command: "vm", name: command, args: rest };
+  if (command === "help") {
+    const [of = ""] = rest;
+    if (Object.hasOwn(VM_COMMANDS, of)) return { command: "vm", name: of, args: ["--help"] };
+    return { command: "help", of: of === "run" ? "run" : "queztl-vm" };
+  }
   if (command === "--help" || command === "-h" || command === undefined)
     return { command: "help", of: "queztl-vm" };
   if (command === "--version") return { command: "version" };

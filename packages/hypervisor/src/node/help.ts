@@ -1,10 +1,12 @@
 /** `queztl-vm --help`. */
-export const GENERAL_HELP = `queztl-vm: runs a virtual PC in a terminal
+export const GENERAL_HELP = `queztl-vm: runs virtual PCs
 
-Usage:
+In this terminal:
   queztl-vm run --kernel FILE [options]   boot a kernel
   queztl-vm run --help                    all options, with examples
   queztl-vm --version
+
+VMs in processes of their own, which outlive this one (COMMAND --help tells more):
 `;
 
 /** `queztl-vm run --help`. */

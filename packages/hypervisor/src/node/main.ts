@@ -3,8 +3,10 @@ import { readFileSync } from "node:fs";
 import { isQueztlError } from "@queztl/errors";
 import { parseCommandLine } from "./command-line.ts";
 import { GENERAL_HELP, RUN_HELP } from "./help.ts";
-import { ExitStatus, runCommand } from "./run-command.ts";
-import type { RunHost } from "./run-command.ts";
+import { runCommand } from "./run-command.ts";
+import { ExitStatus } from "./run-host.ts";
+import type { RunHost } from "./run-host.ts";
+import { runVmCommand, vmCommandsHelp } from "./vm-commands.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
@@ -24,13 +26,15 @@ async function main(args: readonly string[]): Promise<number> {
   const line = parseCommandLine(args);
   switch (line.command) {
     case "help":
-      process.stdout.write(line.of === "run" ? RUN_HELP : GENERAL_HELP);
+      process.stdout.write(line.of === "run" ? RUN_HELP : GENERAL_HELP + vmCommandsHelp());
       return 0;
     case "version":
       process.stdout.write(`${version()}\n`);
       return 0;
     case "run":
       return runCommand(line.run, host);
+    case "vm":
+      return runVmCommand(line.name, line.args, host);
   }
 }
 

@@ -18,7 +18,7 @@ import {
 } from "../testing/tiny-kernel.ts";
 import { parseCommandLine } from "./command-line.ts";
 import { runCommand } from "./run-command.ts";
-import type { RunHost } from "./run-command.ts";
+import type { RunHost } from "./run-host.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "queztl-vm-"));
 afterAll(() => rmSync(folder, { recursive: true }));

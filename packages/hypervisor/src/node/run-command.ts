@@ -12,27 +12,9 @@ import type { RunArguments, Terminal } from "./command-line.ts";
 import { balloon, disk, network, terminal } from "./host-devices.ts";
 import { readKernelFiles } from "./host-files.ts";
 import { OutputBuffer } from "./output-buffer.ts";
+import { ExitStatus } from "./run-host.ts";
+import type { RunHost } from "./run-host.ts";
 import { KEYS_HELP, connectInput } from "./terminal.ts";
-
-/** The exit statuses that are not the debug-exit port's. */
-export const ExitStatus = {
-  PowerOff: 0,
-  Failed: 1,
-  Usage: 2,
-  TripleFault: 3,
-  Timeout: 124,
-  Interrupted: 130,
-  Terminated: 143,
-} as const;
-
-/** The process around a run; tests have one of their own. */
-export interface RunHost {
-  readonly stdin: NodeJS.ReadStream;
-  readonly stdout: Writable;
-  readonly stderr: Writable;
-  /** Calls the listener at SIGINT and SIGTERM; the function it returns ends that. */
-  readonly onSignal: (listener: (signal: "SIGINT" | "SIGTERM") => void) => () => void;
-}
 
 /**
  * Runs a machine until it ends. @returns the exit status.
@@ -59,7 +41,7 @@ export async function runCommand(run: RunArguments, host: RunHost): Promise<numb
     ...(output && { onSerial: (bytes: Uint8Array) => output.write(bytes) }),
     devices: [
       ...run.disks.map(disk),
-      ...run.networks.map(network),
+      ...run.networks.map((each) => network(each)),
       ...(console ? [console.device] : []),
       ...(run.balloon ? [balloon] : []),
     ],

@@ -87,6 +87,11 @@ export class AgentHub {
     this.lastUseMs = performance.now();
   }
 
+  /** Whether something runs for a client, there or gone. */
+  get busy(): boolean {
+    return this.running > 0 || [...this.#persistent.values()].some(({ ended }) => !ended);
+  }
+
   /** Persistent commands that run, or whose end nobody has heard of, by name. */
   get persistent(): string[] {
     return [...this.#persistent.keys()];

@@ -63,7 +63,11 @@ export class Monitor {
     this.#run = run;
     this.#log = log;
     this.ended = new Promise((resolve) => (this.#tellEnd = resolve));
-    this.#console = new ConsoleHub(async (bytes) => await this.#guest?.machine.serial.send(bytes));
+    this.#console = new ConsoleHub(async (bytes) => {
+      // What is typed before there is a machine is for it too.
+      await this.#changing;
+      await this.#guest?.machine.serial.send(bytes);
+    });
     this.#agent = new AgentHub((agent) => this.#tell({ type: "agent", agent }));
   }
 
@@ -85,13 +89,16 @@ export class Monitor {
     // Later the disks are not those of the snapshot any more.
     const origin = this.#run === 1 ? this.#config.origin : undefined;
     try {
-      await recoverVmDisks(this.#folder.path);
-      await this.#change(() => this.#begin(origin));
+      // At once: what clients ask for waits behind it.
+      await this.#change(async () => {
+        await recoverVmDisks(this.#folder.path);
+        await this.#begin(origin);
+      });
       this.#deadlines = new Deadlines({
         limits,
         createdMs: Date.parse(createdAt),
         usage: () => ({
-          busy: this.#console.viewers > 0 || this.#agent.running > 0,
+          busy: this.#console.viewers > 0 || this.#agent.busy,
           lastMs: Math.max(this.#openedMs, this.#console.lastUseMs, this.#agent.lastUseMs),
         }),
         over: (reason) => {
@@ -203,10 +210,11 @@ export class Monitor {
           this.#setState("running");
           return {};
         }),
-      reset: () => {
-        this.#machine("reset").reset();
-        return {};
-      },
+      reset: () =>
+        this.#change(() => {
+          this.#machine("reset").reset();
+          return {};
+        }),
       stop: ({ graceMs }) => this.stop(graceMs, { reason: "stopped" }),
       snapshot: ({ folder, ...options }) =>
         this.#change(async () => {
@@ -220,11 +228,12 @@ export class Monitor {
           this.#tell({ type: "restored", folder });
           return {};
         }),
-      balloon: ({ bytes }) => {
-        this.#machine("balloon");
-        this.#guest?.balloon.setTarget(bytes);
-        return {};
-      },
+      balloon: ({ bytes }) =>
+        this.#change(() => {
+          this.#machine("balloon");
+          this.#guest?.balloon.setTarget(bytes);
+          return {};
+        }),
       resizeConsole: async ({ columns, rows }, signal) => {
         const agent = await this.#agent.client(signal);
         await agent?.run(["stty", "-F", "/dev/ttyS0", "cols", `${columns}`, "rows", `${rows}`], {
@@ -347,9 +356,12 @@ export class Monitor {
     this.#agent.close();
     await this.#guest?.machine.stop();
     await this.#log.close();
-    this.#setState(crashed ? "crashed" : "stopped");
-    this.#tell({ type: "end", end: this.#end });
+    this.#state = crashed ? "crashed" : "stopped";
+    // Who hears of the end finds it in the folder too.
+    this.#saving = this.#saving.then(() => this.#save()).catch(() => undefined);
     await this.#saving;
+    this.#tell({ type: "state", state: this.#state });
+    this.#tell({ type: "end", end: this.#end });
     this.#tellEnd(this.#end);
     // Replies that wait for the end go first.
     await new Promise((resolve) => setImmediate(resolve));
@@ -357,7 +369,7 @@ export class Monitor {
   }
 
   #setState(state: VmState): void {
-    if (state === this.#state) return;
+    if (state === this.#state || this.#end) return;
     this.#state = state;
     this.#tell({ type: "state", state });
     this.#saving = this.#saving.then(() => this.#save()).catch(() => undefined);
@@ -369,7 +381,7 @@ export class Monitor {
       state: this.#state,
       run: this.#run,
       startedAt: this.#startedAt,
-      end: this.#end,
+      end: isOver(this.#state) ? this.#end : undefined,
     };
     await replaceFile("state.json", JSON.stringify(record));
   }
@@ -391,6 +403,10 @@ function endOf(end: MachineEnd): Pick<VmEnd, "reason" | "message"> {
     case "reset":
       return { reason: "power-off" };
   }
+}
+
+function isOver(state: VmState): boolean {
+  return state === "stopped" || state === "crashed";
 }
 
 function messageOf(error: unknown): string {

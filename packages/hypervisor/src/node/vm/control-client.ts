@@ -34,6 +34,7 @@ export class ControlClient {
   readonly #greeted = deferred<void>();
   readonly #closed = deferred<void>();
   #nextId = 1;
+  #keepsProcess = true;
   #isGreeted = false;
   #error: Error | undefined;
   /** The rest of what came with the reply that made a stream of the connection. */
@@ -98,11 +99,13 @@ export class ControlClient {
       reply.reject(this.#cancelled(operation, signal));
     };
     signal?.addEventListener("abort", abort);
+    this.#socket.ref();
     try {
       this.#send({ id, op: operation, params });
       return (await reply.promise) as ResultOf<Name>;
     } finally {
       signal?.removeEventListener("abort", abort);
+      if (this.#calls.size === 0 && !this.#keepsProcess) this.#socket.unref();
     }
   }
 
@@ -110,9 +113,10 @@ export class ControlClient {
     this.#socket.destroy();
   }
 
-  /** Lets this process end although the connection is open. */
+  /** Lets this process end although the connection is open, but not amid a call. */
   unref(): void {
-    this.#socket.unref();
+    this.#keepsProcess = false;
+    if (this.#calls.size === 0) this.#socket.unref();
   }
 
   #send(message: object): void {

@@ -296,7 +296,10 @@ export class Vm implements AsyncDisposable {
     await this.#call("resizeConsole", { ...size });
   }
 
-  /** What happens to it from now on; ends with the VM, its last event then "end". @throws QZ_HYPERVISOR_VM_LOST at first */
+  /**
+   * Its state, and then what happens to it; ends with the VM, its last event then "end".
+   * @throws QZ_HYPERVISOR_VM_LOST at first
+   */
   async *events(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<VmEvent, void> {
     const client = await ControlClient.connect(this.#folder);
     const { signal } = options;
@@ -316,6 +319,8 @@ export class Vm implements AsyncDisposable {
     let ended = false;
     try {
       await client.call("subscribe", {});
+      const { state } = await client.call("status", {});
+      queue.unshift({ type: "state", at: Date.now(), state });
       for (;;) {
         const event = queue.shift();
         if (event) {
