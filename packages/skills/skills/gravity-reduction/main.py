@@ -6,9 +6,11 @@ import numpy as np
 from queztl_skill import task as skill
 from queztl_skill.grid import Grid, minimum_curvature
 from queztl_skill.pictures import draw_map
+from queztl_skill.regional import regional
 from queztl_skill.report import Report
 from queztl_skill.table import read_table, write_table
 from reduction import free_air, normal_gravity, slab, sphere, terrain
+from scipy.optimize import least_squares
 from scipy.spatial import cKDTree
 
 
@@ -29,8 +31,7 @@ def main(task):
     task.progress(0.4, "reduce", f"density {density:g} kg/m3")
 
     bouguer = columns["bouguer_anomaly"]
-    regional = fit_regional(x, y, bouguer, data.get("regional_order", 1))
-    columns["residual"] = bouguer - regional
+    columns["residual"] = bouguer - regional(x, y, bouguer, data.get("regional_order", 1))
     spacing = float(np.median(cKDTree(np.c_[x, y]).query(np.c_[x, y], k=2)[0][:, 1]))
     if not spacing > 0:
         raise skill.InputError("most stations lie on each other")
@@ -118,22 +119,8 @@ def synthetic(data):
     return (x, y, height, gravity, latitude), dem, known
 
 
-def fit_regional(x, y, values, order):
-    """A polynomial surface by least absolute deviations (reweighted), so that a local anomaly does not pull it."""
-    u, v = (x - x.mean()) / max(np.ptp(x), 1.0), (y - y.mean()) / max(np.ptp(y), 1.0)
-    terms = np.stack([u**i * v**j for i in range(order + 1) for j in range(order + 1 - i)], axis=1)
-    weight = np.ones(len(x))
-    for _ in range(25):
-        root = np.sqrt(weight)
-        fit = terms @ np.linalg.lstsq(terms * root[:, None], values * root, rcond=None)[0]
-        weight = 1 / np.maximum(np.abs(values - fit), 0.02)
-    return fit
-
-
 def strongest(x, y, values):
     """The sphere that explains the strongest residual best: least squares from the half-width rule's start."""
-    from scipy.optimize import least_squares
-
     top = int(np.argmax(np.abs(values)))
     peak = values[top]
     reach = np.hypot(x - x[top], y - y[top])

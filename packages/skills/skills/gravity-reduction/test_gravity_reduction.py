@@ -1,32 +1,17 @@
 """Against published normal gravity, bodies with formulas, and broken input."""
 
 import json
-import os
-import subprocess
-import sys
-import tempfile
 import unittest
 from pathlib import Path
 
 import numpy as np
 from queztl_skill.grid import Grid
 from queztl_skill.task import EXIT_DATA
+from queztl_skill.test_support import run_program
 
 from reduction import free_air, normal_gravity, prism, slab, sphere, terrain
 
 HERE = Path(__file__).parent
-
-
-def run(data, files=()):
-    with tempfile.TemporaryDirectory() as home:
-        Path(home, "in", "files").mkdir(parents=True)
-        Path(home, "in", "data.json").write_text(json.dumps(data))
-        for name, content in dict(files).items():
-            Path(home, "in", "files", name).write_text(content)
-        environment = {**os.environ, "QUEZTL_IN": f"{home}/in", "QUEZTL_OUT": f"{home}/out"}
-        ended = subprocess.run([sys.executable, "main.py"], cwd=HERE, env=environment, capture_output=True, text=True)
-        out = Path(home, "out")
-        return ended, {path.name: path.read_bytes() for path in out.iterdir()} if out.exists() else {}
 
 
 class Formulas(unittest.TestCase):
@@ -85,7 +70,7 @@ class Terrain(unittest.TestCase):
 
 class Program(unittest.TestCase):
     def test_synthetic_sphere_is_found(self):
-        ended, files = run({"survey_id": "GRAV-1", "stations": 225})
+        ended, files = run_program(HERE, {"survey_id": "GRAV-1", "stations": 225})
         self.assertEqual(ended.returncode, 0, ended.stderr)
         result = json.loads(files["result.json"])
         known, found = result["known_source"], result["strongest"]
@@ -100,7 +85,7 @@ class Program(unittest.TestCase):
         height = np.full(200, 120.0)
         gravity = normal_gravity(np.full(200, 30.0)) + free_air(30, height) + slab(height, 2670) + sphere(x - 2500, y - 2400, 800, 3e11)
         text = "x,y,height,gravity\n" + "".join(f"{a},{b},{h},{g:.4f}\n" for a, b, h, g in zip(x, y, height, gravity, strict=True))
-        ended, files = run({"latitude": 30}, {"s.csv": text})
+        ended, files = run_program(HERE, {"latitude": 30}, {"s.csv": text})
         self.assertEqual(ended.returncode, 0, ended.stderr)
         found = json.loads(files["result.json"])["strongest"]
         self.assertLess(np.hypot(found["x"] - 2500, found["y"] - 2400), 60)
@@ -115,7 +100,7 @@ class Program(unittest.TestCase):
             ({"latitude": 10}, {"s.csv": good, "terrain.csv": "x,y,height\n0,0,1\n1,0,2\n0,1,2\n"}, "regular grid"),
             ({"latitude": 10}, {"s.csv": "x,y,height,gravity\n" + "1,1,1,1\n" * 30}, "lie on each other"),
         ]:
-            ended, left = run(data, files)
+            ended, left = run_program(HERE, data, files)
             self.assertEqual(ended.returncode, EXIT_DATA, f"{words}: {ended.stderr}")
             self.assertIn(words, ended.stdout)
             self.assertEqual(left, {})

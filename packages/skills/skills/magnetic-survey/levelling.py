@@ -1,7 +1,7 @@
-"""Takes off what is not geology: diurnal drift, errors of whole lines, the regional field."""
+"""Takes off what is not geology: diurnal drift, errors of whole lines."""
 
 import numpy as np
-from scipy.sparse import coo_matrix, vstack
+from scipy.sparse import coo_matrix, eye, hstack, vstack
 from scipy.sparse.linalg import lsqr
 from scipy.spatial import cKDTree
 
@@ -45,7 +45,7 @@ def level(survey, values, reach):
     count = len(numbers)
     start = np.zeros(count)
     length = np.ones(count)
-    along = np.where(np.ptp(survey.x) > 0, survey.x, 0) + survey.y
+    along = survey.x + survey.y
     for number in range(count):
         own = along[index == number]
         start[number], length[number] = own.mean(), max(np.ptp(own), 1.0)
@@ -55,25 +55,9 @@ def level(survey, values, reach):
     sign = np.tile([1.0, -1.0], len(pairs))
     offsets = coo_matrix((sign, (row, column)), (len(pairs), count))
     slopes = coo_matrix((sign * place[pairs].ravel(), (row, column)), (len(pairs), count))
-    from scipy.sparse import eye, hstack
-
     system = hstack([offsets, slopes])
     wish = hstack([0.05 * eye(count), coo_matrix((count, count))]), hstack([coo_matrix((count, count)), 0.5 * eye(count)])
     solution = lsqr(vstack([system, *wish]).tocsr(), np.r_[misfit, np.zeros(2 * count)], atol=1e-10, btol=1e-10)[0]
     levelled = values - solution[index] - solution[count + index] * place
     after = levelled[pairs[:, 0]] - levelled[pairs[:, 1]]
     return levelled, (float(np.sqrt((misfit**2).mean())), float(np.sqrt((after**2).mean())))
-
-
-def regional(x, y, values, order):
-    """A polynomial surface, fitted so that anomalies do not pull it (Huber weights); returns it at the points."""
-    u, v = (x - x.mean()) / max(np.ptp(x), 1.0), (y - y.mean()) / max(np.ptp(y), 1.0)
-    terms = np.stack([u**i * v**j for i in range(order + 1) for j in range(order + 1 - i)], axis=1)
-    weight = np.ones(len(x))
-    for _ in range(12):
-        root = np.sqrt(weight)
-        fit = terms @ np.linalg.lstsq(terms * root[:, None], values * root, rcond=None)[0]
-        rest = np.abs(values - fit)
-        scale = max(1.4826 * np.median(rest), 1e-9)
-        weight = np.minimum(1, 1.345 * scale / np.maximum(rest, 1e-12))
-    return fit

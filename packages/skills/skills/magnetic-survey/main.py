@@ -2,10 +2,11 @@
 
 import numpy as np
 from anomalies import euler, peaks
-from levelling import level, regional, remove_drift
+from levelling import level, remove_drift
 from queztl_skill import task as skill
 from queztl_skill.grid import minimum_curvature
 from queztl_skill.pictures import draw_map
+from queztl_skill.regional import regional
 from queztl_skill.report import Report
 from queztl_skill.spectral import Spectrum, reduce_to_pole
 from queztl_skill.table import write_table

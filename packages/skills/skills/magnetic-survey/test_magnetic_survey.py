@@ -1,22 +1,21 @@
 """Against analytic fields of dipoles, an independent spline, and broken input."""
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import unittest
 from pathlib import Path
 
 import numpy as np
 from queztl_skill.grid import Grid, minimum_curvature
+from queztl_skill.regional import regional
 from queztl_skill.spectral import Spectrum, reduce_to_pole
 from queztl_skill.table import read_table
 from queztl_skill.task import EXIT_DATA, InputError
+from queztl_skill.test_support import run_program
 from scipy.interpolate import RBFInterpolator
 
 from anomalies import euler, peaks
-from levelling import level, regional
+from levelling import level
 from survey import Survey, dipole_field, synthetic_survey
 
 HERE = Path(__file__).parent
@@ -31,20 +30,6 @@ def grid_of(function, size=101):
 
 def inside(grid, edge=15):
     return grid.values[edge:-edge, edge:-edge]
-
-
-def run(data, files=()):
-    """The whole program in a folder of its own: exit status, output, folder's files."""
-    with tempfile.TemporaryDirectory() as home:
-        files_folder = Path(home, "in", "files")
-        files_folder.mkdir(parents=True)
-        Path(home, "in", "data.json").write_text(json.dumps(data))
-        for name, text in dict(files).items():
-            Path(files_folder, name).write_text(text)
-        environment = {**os.environ, "QUEZTL_IN": f"{home}/in", "QUEZTL_OUT": f"{home}/out"}
-        ended = subprocess.run([sys.executable, "main.py"], cwd=HERE, env=environment, capture_output=True, text=True)
-        out = Path(home, "out")
-        return ended, {path.name: path.read_bytes() for path in out.iterdir()} if out.exists() else {}
 
 
 class Gridding(unittest.TestCase):
@@ -141,7 +126,7 @@ class Input(unittest.TestCase):
 
 class Program(unittest.TestCase):
     def test_synthetic_survey_finds_its_sources(self):
-        ended, files = run({"survey_id": "MAG-001", "points": 6000})
+        ended, files = run_program(HERE, {"survey_id": "MAG-001", "points": 6000})
         self.assertEqual(ended.returncode, 0, ended.stderr)
         result = json.loads(files["result.json"])
         self.assertTrue(result["synthetic"])
@@ -155,7 +140,7 @@ class Program(unittest.TestCase):
         rows = zip(made.x, made.y, made.field, made.line, made.tie, made.time, strict=True)
         text = "x,y,mag,line,tie,time\n" + "".join(f"{a:.2f},{b:.2f},{c:.3f},{d},{int(e)},{f}\n" for a, b, c, d, e, f in rows)
         base = "time,field\n" + "".join(f"{t},{v:.3f}\n" for t, v in zip(*made.base, strict=True))
-        ended, files = run({"inclination": 55, "declination": 3}, {"lines.csv": text, "base.csv": base})
+        ended, files = run_program(HERE, {"inclination": 55, "declination": 3}, {"lines.csv": text, "base.csv": base})
         self.assertEqual(ended.returncode, 0, ended.stderr)
         result = json.loads(files["result.json"])
         self.assertFalse(result["synthetic"])
@@ -171,7 +156,7 @@ class Program(unittest.TestCase):
             ({"inclination": 60, "declination": 2}, "x,y,mag\n1,2,3\n", "at least 100"),
             ({"inclination": 60, "declination": 2, "step": 0.001}, _square(), "take a larger one"),
         ]:
-            ended, files = run(data, {"lines.csv": text})
+            ended, files = run_program(HERE, data, {"lines.csv": text})
             self.assertEqual(ended.returncode, EXIT_DATA, ended.stderr)
             self.assertIn(words, ended.stdout)
             self.assertEqual(files, {})

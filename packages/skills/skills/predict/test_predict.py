@@ -3,31 +3,16 @@
 import csv
 import io
 import json
-import os
-import subprocess
-import sys
-import tempfile
 import unittest
 from pathlib import Path
 
 import numpy as np
 from onnx import TensorProto, helper
 from queztl_skill.task import EXIT_DATA
+from queztl_skill.test_support import run_program
 from sklearn.datasets import load_digits, load_wine
 
 HERE = Path(__file__).parent
-
-
-def run(folder, data, files=()):
-    with tempfile.TemporaryDirectory() as home:
-        Path(home, "in", "files").mkdir(parents=True)
-        Path(home, "in", "data.json").write_text(json.dumps(data))
-        for name, content in dict(files).items():
-            Path(home, "in", "files", name).write_bytes(content)
-        environment = {**os.environ, "QUEZTL_IN": f"{home}/in", "QUEZTL_OUT": f"{home}/out"}
-        ended = subprocess.run([sys.executable, "main.py"], cwd=folder, env=environment, capture_output=True, text=True)
-        out = Path(home, "out")
-        return ended, {path.name: path.read_bytes() for path in out.iterdir()} if out.exists() else {}
 
 
 def wine(rows=None):
@@ -43,9 +28,9 @@ def wine(rows=None):
 class Equal(unittest.TestCase):
     def test_every_kind_of_model_predicts_what_its_trainer_did(self):
         for kind in ("linear", "trees", "mlp"):
-            ended, trained = run(HERE.parent / "train-model", {"model": kind, "rounds": 20, "epochs": 20}, {"wine.csv": wine()})
+            ended, trained = run_program(HERE.parent / "train-model", {"model": kind, "rounds": 20, "epochs": 20}, {"wine.csv": wine()})
             self.assertEqual(ended.returncode, 0, ended.stderr)
-            ended, files = run(HERE, {"batch": 7}, {"model.onnx": trained["model.onnx"], "wine.csv": wine()})
+            ended, files = run_program(HERE, {"batch": 7}, {"model.onnx": trained["model.onnx"], "wine.csv": wine()})
             self.assertEqual(ended.returncode, 0, ended.stderr)
             predicted = list(csv.DictReader(io.StringIO(files["predictions.csv"].decode())))
             tested = list(csv.DictReader(io.StringIO(trained["test-predictions.csv"].decode())))
@@ -63,9 +48,9 @@ class Equal(unittest.TestCase):
         digits = load_digits()
         buffer = io.BytesIO()
         np.savez(buffer, x=digits.images[:400].astype(np.uint8), y=digits.target[:400])
-        ended, trained = run(HERE.parent / "train-model", {"model": "linear"}, {"digits.npz": buffer.getvalue()})
+        ended, trained = run_program(HERE.parent / "train-model", {"model": "linear"}, {"digits.npz": buffer.getvalue()})
         self.assertEqual(ended.returncode, 0, ended.stderr)
-        ended, files = run(HERE, {}, {"model.onnx": trained["model.onnx"], "more.npz": buffer.getvalue()})
+        ended, files = run_program(HERE, {}, {"model.onnx": trained["model.onnx"], "more.npz": buffer.getvalue()})
         self.assertEqual(ended.returncode, 0, ended.stderr)
         self.assertGreater(json.loads(files["result.json"])["metrics"]["accuracy"], 0.9)
 
@@ -73,10 +58,10 @@ class Equal(unittest.TestCase):
 class Refused(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.model = run(HERE.parent / "train-model", {"model": "linear"}, {"wine.csv": wine()})[1]["model.onnx"]
+        cls.model = run_program(HERE.parent / "train-model", {"model": "linear"}, {"wine.csv": wine()})[1]["model.onnx"]
 
     def refused(self, files, words):
-        ended, left = run(HERE, {}, files)
+        ended, left = run_program(HERE, {}, files)
         self.assertEqual(ended.returncode, EXIT_DATA, ended.stderr)
         self.assertIn(words, ended.stdout)
         self.assertEqual(left, {})

@@ -1,10 +1,7 @@
 """Against files of an independent library, filters of known response, and broken input."""
 
 import json
-import os
 import struct
-import subprocess
-import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -12,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import segyio
 from queztl_skill.task import EXIT_DATA, InputError
+from queztl_skill.test_support import run_program
 
 from main import ricker
 from processing import band_pass, first_breaks, gain, spectrum, stack
@@ -36,18 +34,6 @@ def line(count=24, samples=500):
     t = np.arange(samples) * INTERVAL
     random = np.random.default_rng(0)
     return np.stack([ricker(t - 0.3 - 0.004 * n, 30) for n in range(count)]) + random.normal(0, 0.01, (count, samples))
-
-
-def run(data, files=()):
-    with tempfile.TemporaryDirectory() as home:
-        Path(home, "in", "files").mkdir(parents=True)
-        Path(home, "in", "data.json").write_text(json.dumps(data))
-        for name, content in dict(files).items():
-            Path(home, "in", "files", name).write_bytes(content)
-        environment = {**os.environ, "QUEZTL_IN": f"{home}/in", "QUEZTL_OUT": f"{home}/out"}
-        ended = subprocess.run([sys.executable, "main.py"], cwd=HERE, env=environment, capture_output=True, text=True)
-        out = Path(home, "out")
-        return ended, {path.name: path.read_bytes() for path in out.iterdir()} if out.exists() else {}
 
 
 class Files(unittest.TestCase):
@@ -143,7 +129,7 @@ class Processing(unittest.TestCase):
 
 class Program(unittest.TestCase):
     def test_synthetic_line_shows_its_reflectors(self):
-        ended, files = run({"survey_id": "LINE-1", "traces": 120})
+        ended, files = run_program(HERE, {"survey_id": "LINE-1", "traces": 120})
         self.assertEqual(ended.returncode, 0, ended.stderr)
         result = json.loads(files["result.json"])
         self.assertEqual(result["stacked"], {"traces": 10, "fold": 12})
@@ -162,14 +148,14 @@ class Program(unittest.TestCase):
         with tempfile.TemporaryDirectory() as home:
             path = Path(home, "a.sgy")
             independent_file(path, line(), 1, np.arange(24) // 4)
-            ended, files = run({"high": 100}, {"a.sgy": path.read_bytes()})
+            ended, files = run_program(HERE, {"high": 100}, {"a.sgy": path.read_bytes()})
         self.assertEqual(ended.returncode, 0, ended.stderr)
         result = json.loads(files["result.json"])
         self.assertEqual((result["traces"], result["stacked"]["traces"], result["picked"]), (24, 6, 24))
 
     def test_wrong_wishes_are_refused_in_words(self):
         for data, words in [({"low": 90, "high": 80}, "does not lie below"), ({"high": 400}, "half the sampling rate")]:
-            ended, left = run(data)
+            ended, left = run_program(HERE, data)
             self.assertEqual(ended.returncode, EXIT_DATA, ended.stderr)
             self.assertIn(words, ended.stdout)
             self.assertEqual(left, {})

@@ -1,10 +1,7 @@
 """Against volumes, areas and topology known from geometry, and broken input."""
 
 import json
-import os
 import struct
-import subprocess
-import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -12,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from queztl_skill.task import EXIT_DATA, InputError
+from queztl_skill.test_support import run_program
 
 from heightmap import solid_of_heights
 from main import of_function
@@ -30,18 +28,6 @@ class Quiet:
 
 def made(scene, resolution=32):
     return of_function(Quiet(), *solid(scene), resolution)
-
-
-def run(data, files=()):
-    with tempfile.TemporaryDirectory() as home:
-        Path(home, "in", "files").mkdir(parents=True)
-        Path(home, "in", "data.json").write_text(json.dumps(data))
-        for name, content in dict(files).items():
-            Path(home, "in", "files", name).write_bytes(content)
-        environment = {**os.environ, "QUEZTL_IN": f"{home}/in", "QUEZTL_OUT": f"{home}/out"}
-        ended = subprocess.run([sys.executable, "main.py"], cwd=HERE, env=environment, capture_output=True, text=True)
-        out = Path(home, "out")
-        return ended, {path.name: path.read_bytes() for path in out.iterdir()} if out.exists() else {}
 
 
 class Solids(unittest.TestCase):
@@ -164,7 +150,7 @@ class Files(unittest.TestCase):
 
 class Program(unittest.TestCase):
     def test_scene_to_files(self):
-        ended, files = run({"scene": {"shape": "sphere", "radius": 2}, "resolution": 16, "triangles": 300})
+        ended, files = run_program(HERE, {"scene": {"shape": "sphere", "radius": 2}, "resolution": 16, "triangles": 300})
         self.assertEqual(ended.returncode, 0, ended.stderr)
         result = json.loads(files["result.json"])
         self.assertFalse(result["synthetic"])
@@ -172,7 +158,7 @@ class Program(unittest.TestCase):
         self.assertEqual(set(files), {"result.json", "mesh.glb", "mesh.stl", "preview.png", "report.html", "manifest.json"})
 
     def test_example_is_labelled(self):
-        ended, files = run({"example": "torus", "resolution": 12})
+        ended, files = run_program(HERE, {"example": "torus", "resolution": 12})
         self.assertEqual(ended.returncode, 0, ended.stderr)
         self.assertTrue(json.loads(files["result.json"])["synthetic"])
         self.assertIn(b"EXAMPLE", files["report.html"])
@@ -194,7 +180,7 @@ class Program(unittest.TestCase):
                 "do not meet",
             ),
         ]:
-            ended, files = run(data, files)
+            ended, files = run_program(HERE, data, files)
             self.assertEqual(ended.returncode, EXIT_DATA, ended.stderr)
             self.assertIn(words, ended.stdout)
             self.assertEqual(files, {})

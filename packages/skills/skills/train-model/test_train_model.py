@@ -3,9 +3,6 @@
 import csv
 import io
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -13,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from queztl_skill.model_file import compute, load_model, softmax
 from queztl_skill.task import EXIT_DATA
+from queztl_skill.test_support import run_program
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -44,18 +42,6 @@ def fitted(model, sets, classes):
     (x, y), validation, _ = sets
     model.fit(x, y, classes, *validation, quiet)
     return model
-
-
-def run(data, files=()):
-    with tempfile.TemporaryDirectory() as home:
-        Path(home, "in", "files").mkdir(parents=True)
-        Path(home, "in", "data.json").write_text(json.dumps(data))
-        for name, content in dict(files).items():
-            Path(home, "in", "files", name).write_bytes(content)
-        environment = {**os.environ, "QUEZTL_IN": f"{home}/in", "QUEZTL_OUT": f"{home}/out"}
-        ended = subprocess.run([sys.executable, "main.py"], cwd=HERE, env=environment, capture_output=True, text=True)
-        out = Path(home, "out")
-        return ended, {path.name: path.read_bytes() for path in out.iterdir()} if out.exists() else {}
 
 
 def table(rows, head):
@@ -148,7 +134,7 @@ class Program(unittest.TestCase):
     def test_words_and_numbers(self):
         random = np.random.default_rng(2)
         rows = [[c := random.choice(["red", "green", "blue"]), s := random.uniform(0, 1), "big" if (c == "red") == (s > 0.5) else "small"] for _ in range(300)]
-        ended, files = run({"target": "size"}, {"t.csv": table(rows, ["colour", "share", "size"])})
+        ended, files = run_program(HERE, {"target": "size"}, {"t.csv": table(rows, ["colour", "share", "size"])})
         self.assertEqual(ended.returncode, 0, ended.stderr)
         result = json.loads(files["result.json"])
         self.assertEqual(result["classes"], ["big", "small"])
@@ -156,7 +142,7 @@ class Program(unittest.TestCase):
         self.assertGreater(result["test"]["accuracy"], 0.9)
 
     def test_same_seed_same_model(self):
-        one, two = (run({"rows": 200, "epochs": 5, "rounds": 5, "seed": 4})[1] for _ in range(2))
+        one, two = (run_program(HERE, {"rows": 200, "epochs": 5, "rounds": 5, "seed": 4})[1] for _ in range(2))
         self.assertEqual(one["model.onnx"], two["model.onnx"])
         self.assertTrue(json.loads(one["result.json"])["synthetic"])
 
@@ -176,7 +162,7 @@ class Program(unittest.TestCase):
             ({}, {"t.npz": b"PK\x03\x04nonsense"}, "cannot be read"),
             ({"task": "regression"}, {"t.csv": table([[i, "ab"[i % 2]] for i in range(40)], ["p", "q"])}, "holds words"),
         ]:
-            ended, left = run(data, files)
+            ended, left = run_program(HERE, data, files)
             self.assertEqual(ended.returncode, EXIT_DATA, f"{words}: {ended.stderr}")
             self.assertIn(words, ended.stdout)
             self.assertEqual(left, {})
