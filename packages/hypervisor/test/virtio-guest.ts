@@ -3,39 +3,11 @@ import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openImage } from "@queztl/images/node";
-import type { Image } from "@queztl/images/node";
-import { HostMemory } from "@queztl/memory/node";
-import {
-  BalloonDevice,
-  BlockDevice,
-  ConsoleDevice,
-  MemoryFile,
-  NetDevice,
-  RawDisk,
-  RngDevice,
-  Switch,
-  UserNetwork,
-} from "@queztl/virtio";
-import type { BlockBackend, Network, UserNetworkOptions } from "@queztl/virtio";
-import { NodeFile, nodeSockets } from "@queztl/virtio/node";
-import { AgentClient, ConsoleChannel, Machine } from "../src/index.ts";
-import type { DeviceFactory, MachineKernel } from "../src/index.ts";
+import { AgentClient, Machine } from "../src/index.ts";
+import type { MachineKernel } from "../src/index.ts";
 import { restoreMachine, saveMachine } from "../src/node/index.ts";
-
-/** Bytes of the guest's second disk, `/dev/vdb`, unless a test brings its own. */
-export const SCRATCH_BYTES = 256 << 20;
-
-/** What a test puts behind the devices of a guest. */
-export interface VirtioGuestParts {
-  /** Behind `/dev/vdb`; a restored guest must get one of the same size. Default: empty, in memory. */
-  readonly scratch?: BlockBackend;
-  /** Behind `eth0`; default: a NAT that may reach the host's loopback. */
-  readonly network?: Network;
-  readonly user?: Partial<UserNetworkOptions>;
-  /** Takes what the guest writes to `/dev/hvc0`. */
-  readonly onTerminal?: (bytes: Uint8Array) => void;
-  readonly onSerial?: (bytes: Uint8Array) => void;
-}
+import { VirtioDevices } from "./virtio-devices.ts";
+import type { VirtioGuestParts } from "./virtio-devices.ts";
 
 /**
  * A stock Debian guest with every virtio device, for tests that ask much of them: its root is read-only, so that one
@@ -54,7 +26,7 @@ export class VirtioGuest implements AsyncDisposable {
 
   /** Boots one. */
   static async boot(source: GuestSource, parts: VirtioGuestParts = {}): Promise<VirtioGuest> {
-    const devices = new VirtioDevices(source, parts);
+    const devices = new VirtioDevices(source.root, parts);
     const machine = await Machine.create({
       ...source.kernel,
       memoryMib: source.memoryMib,
@@ -71,7 +43,7 @@ export class VirtioGuest implements AsyncDisposable {
     folder: string,
     parts: VirtioGuestParts = {},
   ): Promise<VirtioGuest> {
-    const devices = new VirtioDevices(source, parts);
+    const devices = new VirtioDevices(source.root, parts);
     const machine = await restoreMachine(folder, {
       ...source.kernel,
       devices: devices.factories,
@@ -116,7 +88,8 @@ export class VirtioGuest implements AsyncDisposable {
 
 /** What every guest of a test starts from. */
 export interface GuestSource {
-  readonly image: Image;
+  /** Path of the root disk. */
+  readonly root: string;
   readonly kernel: MachineKernel;
   readonly memoryMib: number;
 }
@@ -127,68 +100,14 @@ export async function debianSource(
   memoryMib = 512,
 ): Promise<GuestSource> {
   const image = await openImage("debian", { packages });
+  if (image.disk === undefined) throw new Error("the image has no disk");
   const commandLine = "console=ttyS0 cryptomgr.notests=1 quiet root=/dev/vda ro";
   const kernel = {
     kernel: await readFile(image.kernel.path),
     initrd: await readFile(image.initramfs.path),
     commandLine,
   };
-  return { image, kernel, memoryMib };
-}
-
-/** The devices of one guest. */
-export class VirtioDevices {
-  readonly agent = new ConsoleChannel();
-  readonly faults: Error[] = [];
-  readonly events = {
-    onDeviceFault: (device: string, cause: Error): void =>
-      void this.faults.push(new Error(device, { cause })),
-  };
-  readonly factories: readonly DeviceFactory[];
-  scratch!: BlockDevice;
-  net!: NetDevice;
-  console!: ConsoleDevice;
-  balloon!: BalloonDevice;
-  user: UserNetwork | undefined;
-
-  constructor({ image }: GuestSource, parts: VirtioGuestParts) {
-    const { disk } = image;
-    if (disk === undefined) throw new Error(`${image.name} has no disk`);
-    this.factories = [
-      async ({ clock }) => {
-        const file = await NodeFile.open(disk.path, { readOnly: true });
-        return new BlockDevice({ backend: await RawDisk.open(file), clock });
-      },
-      async ({ clock }) => {
-        const backend = parts.scratch ?? (await RawDisk.open(new MemoryFile(SCRATCH_BYTES)));
-        return (this.scratch = new BlockDevice({ backend, clock }));
-      },
-      async ({ clock, entropy }) => {
-        const mac = "52:54:00:00:00:01";
-        if (parts.network) return (this.net = new NetDevice({ network: parts.network, mac }));
-        const access = { allow: ["127.0.0.1"] };
-        const options = { clock, entropy, sockets: nodeSockets(), access, ...parts.user };
-        const network = (this.user = await UserNetwork.open(options));
-        return (this.net = new NetDevice({ network, mac }));
-      },
-      () => {
-        const onOutput = parts.onTerminal ?? (() => undefined);
-        const console = new ConsoleDevice({
-          ports: [{ name: "console", onOutput }, this.agent.port],
-        });
-        this.agent.connect(console);
-        return (this.console = console);
-      },
-      () => new RngDevice(),
-      async ({ memory, clock }) => {
-        const host = await HostMemory.open(memory);
-        const discard = (address: number, length: number): void => {
-          if (memory.offsetOf(address, length) >= 0) host.discard(address, length);
-        };
-        return (this.balloon = new BalloonDevice({ discard, clock }));
-      },
-    ];
-  }
+  return { root: image.disk.path, kernel, memoryMib };
 }
 
 /** A folder for a test's files, and how to remove it. */
@@ -196,6 +115,3 @@ export function testFolder(name: string): { readonly path: string; readonly remo
   const path = mkdtempSync(join(tmpdir(), `queztl-${name}-`));
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
-
-/** A switch, for guests that are to see each other. */
-export const lan = (): Switch => new Switch();
