@@ -1,0 +1,164 @@
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { openImage } from "@queztl/images/node";
+import { GuestShell } from "./src/guest-shell.ts";
+import { defineBench } from "./src/index.ts";
+import type { Case, Subject } from "./src/index.ts";
+
+/** The command's file, beside the package's entry: its source here, its build in a release. */
+const ENTRY = import.meta.resolve("@queztl/hypervisor");
+const QUEZTL_VM = fileURLToPath(new URL(`./node/main${ENTRY.slice(-3)}`, ENTRY));
+
+const MEMORY_MIB = 512;
+const DISK_BYTES = 256 << 20;
+const IPERF_PORT = 5201;
+
+/** The same machine under both: kernel, root disk, a second disk, a network, a console into a file. */
+interface MachineFiles {
+  readonly kernel: string;
+  readonly initrd: string;
+  readonly root: string;
+  readonly scratch: string;
+  readonly console: string;
+}
+
+const APPEND = "console=ttyS0 cryptomgr.notests=1 root=/dev/vda ro";
+
+const machines = {
+  "queztl-vm": {
+    program: process.execPath,
+    needs: { debian: ["iperf3"] },
+    args: (files: MachineFiles) => [
+      ...["--conditions=@queztl/source", QUEZTL_VM, "run", "--memory", String(MEMORY_MIB)],
+      ...["--kernel", files.kernel, "--initrd", files.initrd, "--append", APPEND],
+      ...["--disk", `${files.root},readonly`, "--disk", files.scratch],
+      ...["--net", `user,allow=127.0.0.1:${IPERF_PORT}`, "--console", files.console],
+    ],
+  },
+  "qemu tcg": {
+    program: "qemu-system-x86_64",
+    needs: { debian: ["qemu-system-x86"] },
+    args: (files: MachineFiles) => [
+      ...["-accel", "tcg", "-cpu", "max", "-m", String(MEMORY_MIB), "-nographic", "-no-reboot"],
+      ...["-kernel", files.kernel, "-initrd", files.initrd, "-append", APPEND],
+      ...["-drive", `file=${files.root},format=raw,if=virtio,readonly=on`],
+      ...["-drive", `file=${files.scratch},format=raw,if=virtio`],
+      ...["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net"],
+      ...["-device", "virtio-serial-pci", "-chardev", `file,id=console,path=${files.console}`],
+      ...["-device", "virtconsole,chardev=console"],
+    ],
+  },
+} as const;
+
+type MachineName = keyof typeof machines;
+
+const folder = mkdtempSync(join(tmpdir(), "queztl-virtio-bench-"));
+let iperf: ChildProcess | undefined;
+process.once("exit", () => {
+  iperf?.kill();
+  for (const guest of guests.values()) void guest.then((each) => each.kill());
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Machines that are up: they serve all cases. */
+const guests = new Map<MachineName, Promise<GuestShell>>();
+
+function guestOf(name: MachineName): Promise<GuestShell> {
+  let guest = guests.get(name);
+  guest ??= (async () => {
+    const image = await openImage("debian", { packages: ["iperf3", "fio"] });
+    if (image.disk === undefined) throw new Error("the image has no disk");
+    const scratch = join(folder, `${name}.img`);
+    // Not sparse, and in the host's cache.
+    writeFileSync(scratch, Buffer.alloc(DISK_BYTES, "queztl"));
+    const { program, args } = machines[name];
+    const files = { kernel: image.kernel.path, initrd: image.initramfs.path };
+    const disks = { root: image.disk.path, scratch, console: join(folder, `${name}.console`) };
+    return GuestShell.boot(program, args({ ...files, ...disks }));
+  })();
+  guests.set(name, guest);
+  return guest;
+}
+
+/** Starts the host's iperf3 once and waits until it listens. */
+async function iperfServer(): Promise<void> {
+  iperf ??= spawn("iperf3", ["--server", "--port", String(IPERF_PORT)], { stdio: "ignore" });
+  for (let tries = 0; tries < 100; tries++) {
+    const listening = await new Promise((resolve) => {
+      const socket = connect(IPERF_PORT, "127.0.0.1", () => resolve(true));
+      socket.once("error", () => resolve(false));
+      socket.once("connect", () => socket.destroy());
+    });
+    if (listening) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error("iperf3 does not listen");
+}
+
+/** One row: a command in both guests, and how its output becomes a rate. */
+function row(name: string, command: string, parse: (output: string) => number): Case {
+  const subject = (machine: MachineName): Subject => ({
+    name: machine,
+    needs: machines[machine].needs,
+    async setup() {
+      await iperfServer();
+      await guestOf(machine);
+    },
+    async measure() {
+      const output = await (await guestOf(machine)).run(command);
+      const rate = parse(output);
+      if (!(rate > 0)) throw new Error(`${machine}: ${output}`);
+      return rate;
+    },
+  });
+  return {
+    name,
+    unit: "MB/s",
+    better: "higher",
+    ours: subject("queztl-vm"),
+    peers: [subject("qemu tcg")],
+  };
+}
+
+/** dd's last line: bytes, and the seconds they took. */
+function ddRate(output: string): number {
+  const [, bytes, seconds] = /(\d+) bytes .* copied, ([\d.e-]+) s/.exec(output) ?? [];
+  return Number(bytes) / Number(seconds) / 1e6;
+}
+
+/** What the receiver got, from iperf3's report. */
+function iperfRate(output: string): number {
+  const [, mbits] = /([\d.]+) Mbits\/sec +receiver/.exec(output) ?? [];
+  return Number(mbits) / 8;
+}
+
+const disk = (kind: string, words: string): string => `dd ${kind} bs=1M count=${words} 2>&1`;
+const iperf3 = `iperf3 --client 10.0.2.2 --port ${IPERF_PORT} --format m --time 4`;
+const DROP = "echo 3 >/proc/sys/vm/drop_caches";
+
+export default defineBench({
+  summary: "virtio devices of a stock Debian guest, both sides emulated: ours and QEMU's",
+  rounds: 5,
+  cases: [
+    row("disk, sequential read", disk("if=/dev/vdb of=/dev/null", "256 iflag=direct"), ddRate),
+    row("disk, sequential write", disk("if=/dev/zero of=/dev/vdb", "256 oflag=direct"), ddRate),
+    row(
+      "disk, read through the guest's cache",
+      `${DROP}; ${disk("if=/dev/vdb of=/dev/null", "64")}`,
+      ddRate,
+    ),
+    row(
+      "disk, write through the guest's cache",
+      `${DROP}; ${disk("if=/dev/zero of=/dev/vdb", "64 conv=fsync")}`,
+      ddRate,
+    ),
+    row("network, guest to host (iperf3)", iperf3, iperfRate),
+    row("network, host to guest (iperf3)", `${iperf3} --reverse`, iperfRate),
+    row("virtio console output", "dd if=/dev/zero of=/dev/hvc0 bs=64k count=64 2>&1", ddRate),
+  ],
+});
