@@ -13,6 +13,7 @@ import {
   RequestStatus,
   RequestType,
 } from "./config.ts";
+import { Pieces } from "./pieces.ts";
 import { checkBlockState } from "./state.ts";
 import type { BlockState } from "./state.ts";
 import { TokenBucket } from "../token-bucket.ts";
@@ -70,6 +71,7 @@ export class BlockDevice implements VirtioDevice<BlockState> {
   readonly #clock: Clock | undefined;
   readonly #buckets: { bytes?: TokenBucket; requests?: TokenBucket } = {};
   readonly #onError: (error: unknown) => void;
+  readonly #pieces = new Pieces(HELD_BYTES);
   #session: DriverSession | undefined;
   #running = 0;
   #draining = false;
@@ -217,7 +219,7 @@ export class BlockDevice implements VirtioDevice<BlockState> {
     const sector = header.getBigUint64(8, true);
     const data =
       type === RequestType.In ? chain.writableBytes - 1 : chain.readableBytes - HEADER_BYTES;
-    const held = Math.min(data, PIECE_BYTES) + 4096;
+    const held = this.#pieces.lengthFor(Math.min(data, PIECE_BYTES)) + 4096;
     this.#heldBytes += held;
     this.#buckets.requests?.take(1);
     this.#buckets.bytes?.take(data);
@@ -271,12 +273,14 @@ export class BlockDevice implements VirtioDevice<BlockState> {
   }
 
   async #read(chain: DescriptorChain, offset: number, length: number): Promise<number> {
-    const piece = new Uint8Array(Math.min(length, PIECE_BYTES));
+    const piece = this.#pieces.take(Math.min(length, PIECE_BYTES));
     for (let at = 0; at < length; at += PIECE_BYTES) {
       const part = piece.subarray(0, Math.min(PIECE_BYTES, length - at));
       await this.#backend.read(offset + at, part);
       chain.write(at, part);
     }
+    // Not after a failure: a part of it may still be on its way into the buffer.
+    this.#pieces.give(piece);
     this.counters.reads++;
     this.counters.readBytes += length;
     return RequestStatus.Ok;
@@ -284,7 +288,7 @@ export class BlockDevice implements VirtioDevice<BlockState> {
 
   async #write(session: DriverSession, chain: DescriptorChain, offset: number): Promise<number> {
     const length = chain.readableBytes - HEADER_BYTES;
-    const piece = new Uint8Array(Math.min(length, PIECE_BYTES));
+    const piece = this.#pieces.take(Math.min(length, PIECE_BYTES));
     for (let at = 0; at < length; at += PIECE_BYTES) {
       // After a reset the buffers are the guest's again: write nothing more.
       if (!session.alive) return RequestStatus.IoError;
@@ -292,6 +296,7 @@ export class BlockDevice implements VirtioDevice<BlockState> {
       chain.read(HEADER_BYTES + at, part);
       await this.#backend.write(offset + at, part);
     }
+    this.#pieces.give(piece);
     if (this.#writesThrough(session)) await this.#backend.flush();
     this.counters.writes++;
     this.counters.writtenBytes += length;
