@@ -139,6 +139,11 @@ function iperfRate(output: string): number {
 
 const disk = (kind: string, words: string): string => `dd ${kind} bs=1M count=${words} 2>&1`;
 const iperf3 = `iperf3 --client 10.0.2.2 --port ${IPERF_PORT} --format m --time 4`;
+const terminal = (count: number): string =>
+  `dd if=/dev/zero of=/dev/hvc0 bs=64k count=${count} 2>&1`;
+/** Lines end as on a terminal: the guest's kernel looks at each byte. */
+const COOKED = "stty sane </dev/hvc0";
+const RAW = "stty raw </dev/hvc0";
 const DROP = "echo 3 >/proc/sys/vm/drop_caches";
 
 export default defineBench({
@@ -159,6 +164,7 @@ export default defineBench({
     ),
     row("network, guest to host (iperf3)", iperf3, iperfRate),
     row("network, host to guest (iperf3)", `${iperf3} --reverse`, iperfRate),
-    row("virtio console output", "dd if=/dev/zero of=/dev/hvc0 bs=64k count=64 2>&1", ddRate),
+    row("virtio console output", `${COOKED}; ${terminal(32)}`, ddRate),
+    row("virtio console output, raw terminal", `${RAW}; ${terminal(256)}`, ddRate),
   ],
 });
