@@ -27,6 +27,7 @@ interface MachineFiles {
   readonly console: string;
 }
 
+const words = (text: string): string[] => text.split(" ");
 const APPEND = "console=ttyS0 cryptomgr.notests=1 root=/dev/vda ro";
 
 const machines = {
@@ -34,23 +35,27 @@ const machines = {
     program: process.execPath,
     needs: { debian: ["iperf3"] },
     args: (files: MachineFiles) => [
-      ...["--conditions=@queztl/source", QUEZTL_VM, "run", "--memory", String(MEMORY_MIB)],
-      ...["--kernel", files.kernel, "--initrd", files.initrd, "--append", APPEND],
-      ...["--disk", `${files.root},readonly`, "--disk", files.scratch],
-      ...["--net", `user,allow=127.0.0.1:${IPERF_PORT}`, "--console", files.console],
+      ...words(`--conditions=@queztl/source ${QUEZTL_VM} run --memory ${MEMORY_MIB}`),
+      ...words(`--kernel ${files.kernel} --initrd ${files.initrd}`),
+      ...words(`--disk ${files.root},readonly --disk ${files.scratch}`),
+      ...words(`--net user,allow=127.0.0.1:${IPERF_PORT} --console ${files.console}`),
+      "--append",
+      APPEND,
     ],
   },
   "qemu tcg": {
     program: "qemu-system-x86_64",
     needs: { debian: ["qemu-system-x86"] },
     args: (files: MachineFiles) => [
-      ...["-accel", "tcg", "-cpu", "max", "-m", String(MEMORY_MIB), "-nographic", "-no-reboot"],
-      ...["-kernel", files.kernel, "-initrd", files.initrd, "-append", APPEND],
-      ...["-drive", `file=${files.root},format=raw,if=virtio,readonly=on`],
-      ...["-drive", `file=${files.scratch},format=raw,if=virtio`],
-      ...["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net"],
-      ...["-device", "virtio-serial-pci", "-chardev", `file,id=console,path=${files.console}`],
-      ...["-device", "virtconsole,chardev=console"],
+      ...words(`-accel tcg -cpu max -m ${MEMORY_MIB} -nographic -no-reboot`),
+      ...words(`-kernel ${files.kernel} -initrd ${files.initrd}`),
+      ...words(`-drive file=${files.root},format=raw,if=virtio,readonly=on`),
+      ...words(`-drive file=${files.scratch},format=raw,if=virtio`),
+      ...words("-netdev user,id=net -device virtio-net-pci,netdev=net"),
+      ...words(`-device virtio-serial-pci -chardev file,id=console,path=${files.console}`),
+      ...words("-device virtconsole,chardev=console"),
+      "-append",
+      APPEND,
     ],
   },
 } as const;

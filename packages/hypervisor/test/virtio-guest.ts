@@ -115,3 +115,16 @@ export function testFolder(name: string): { readonly path: string; readonly remo
   const path = mkdtempSync(join(tmpdir(), `queztl-${name}-`));
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
+
+/** Resolves once `reached` says so. @throws after so many milliseconds */
+export async function until(
+  what: string,
+  reached: () => boolean,
+  timeoutMs = 300_000,
+): Promise<void> {
+  const end = performance.now() + timeoutMs;
+  while (!reached()) {
+    if (performance.now() > end) throw new Error(`time was up before ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

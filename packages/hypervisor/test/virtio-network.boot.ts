@@ -140,7 +140,11 @@ $s = call($resets); print $s "now"; $s->flush; my $n = sysread $s, my $bytes, 10
 $s = call($watches); print $s "x"; $s->flush; setsockopt $s, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0); close $s;
 $s = call($nobody); print "refused: ", $s ? 'connected' : $! + 0, "\\n";
 `,
-    ...[counting, speaksFirst, resets, watches, nobody],
+    counting,
+    speaksFirst,
+    resets,
+    watches,
+    nobody,
   );
   const [ECONNRESET, ECONNREFUSED] = [104, 111];
   expect(output.split("\n")).toEqual([
@@ -161,19 +165,20 @@ function received(report: string): number {
 }
 
 /** Two guests of the same snapshot on one switch, the second with another MAC address, both with addresses. */
-async function pair(first: string, second: string): Promise<[VirtioGuest, VirtioGuest]> {
+async function withPair(
+  [first, second]: readonly [string, string],
+  work: (a: VirtioGuest, b: VirtioGuest) => Promise<void>,
+): Promise<void> {
   const lan = new Switch();
-  const a = await VirtioGuest.restore(source, first, { network: lan });
-  const b = await VirtioGuest.restore(source, second, { network: lan });
-  return [a, b];
+  await using a = await VirtioGuest.restore(source, first, { network: lan });
+  await using b = await VirtioGuest.restore(source, second, { network: lan });
+  await work(a, b);
+  expect([...a.devices.faults, ...b.devices.faults]).toEqual([]);
 }
 
 test("two guests on a switch → they ping each other, iperf3 both ways, and go on from a snapshot taken amid it", async () => {
   const saved = [join(folder.path, "a"), join(folder.path, "b")] as const;
-  {
-    const [a, b] = await pair(snapshot, snapshot);
-    await using _a = a;
-    await using _b = b;
+  await withPair([snapshot, snapshot], async (a, b) => {
     const ip = "/run/queztl/bin/ip";
     await b.sh(`${ip} link set eth0 down; ${ip} link set eth0 address 52:54:00:00:00:02`);
     for (const [guest, address] of [
@@ -204,15 +209,13 @@ test("two guests on a switch → they ping each other, iperf3 both ways, and go 
       .poll(() => b.devices.net.counters.transmittedBytes - before, { timeout: 300_000 })
       .toBeGreaterThan(1_000_000);
     await Promise.all([a.save(saved[0]), b.save(saved[1])]);
-  }
-  const [a, b] = await pair(...saved);
-  await using _a = a;
-  await using _b = b;
-  await b.sh("while pidof iperf3 >/dev/null; do sleep 0.2; done", 300_000);
-  const after = received(await b.sh("cat /tmp/report"));
-  console.log(`through a snapshot: ${after} Mbit/s`);
-  expect(a.devices.net.counters.receivedBytes).toBeGreaterThan(1_000_000);
-  expect([...a.devices.faults, ...b.devices.faults]).toEqual([]);
+  });
+  await withPair(saved, async (a, b) => {
+    await b.sh("while pidof iperf3 >/dev/null; do sleep 0.2; done");
+    const after = received(await b.sh("cat /tmp/report"));
+    console.log(`through a snapshot: ${after} Mbit/s`);
+    expect(a.devices.net.counters.receivedBytes).toBeGreaterThan(1_000_000);
+  });
 });
 
 test("restored amid a download through the NAT → the connection is reset at once, and the next works", async () => {

@@ -3,7 +3,7 @@ import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { buildImage } from "@queztl/images/node";
 import { afterAll, expect, test } from "vitest";
-import { testFolder } from "./virtio-guest.ts";
+import { testFolder, until } from "./virtio-guest.ts";
 
 const folder = testFolder("virtio-switch");
 const children: ChildProcess[] = [];
@@ -28,9 +28,8 @@ class Terminal {
   }
 
   async until(what: string): Promise<string> {
-    await expect
-      .poll(() => this.#text.indexOf(what, this.#from), { timeout: 600_000, interval: 50 })
-      .toBeGreaterThanOrEqual(0);
+    const there = (): boolean => this.#text.includes(what, this.#from);
+    await until(JSON.stringify(what), there, 600_000);
     const end = this.#text.indexOf(what, this.#from) + what.length;
     const found = this.#text.slice(this.#from, end);
     this.#from = end;

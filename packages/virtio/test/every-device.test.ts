@@ -10,9 +10,9 @@ const IN_FLIGHT: Readonly<
   Record<string, readonly (readonly [number, ...(Uint8Array | number)[]])[]>
 > = {
   block: [
-    [0, new Uint8Array(16), 4096, 1],
-    [1, Uint8Array.of(1, ...new Array<number>(15).fill(0)), pattern(4096), 1],
-    [0, Uint8Array.of(4, ...new Array<number>(15).fill(0)), 1],
+    [0, blockHeader(0), 4096, 1],
+    [1, blockHeader(1), pattern(4096), 1],
+    [0, blockHeader(4), 1],
   ],
   net: [
     [0, 1526],
@@ -41,6 +41,13 @@ const IN_FLIGHT: Readonly<
     [3, 4096],
   ],
 };
+
+/** A request of that type for the first sector. */
+function blockHeader(type: number): Uint8Array {
+  const header = new Uint8Array(16);
+  header[0] = type;
+  return header;
+}
 
 /** Who has 10.0.2.2, asked by 10.0.2.15. */
 function arpRequest(): Uint8Array {
