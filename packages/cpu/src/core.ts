@@ -244,15 +244,25 @@ export class Core {
       : undefined;
   }
 
-  /** Notes the data breakpoints that an access meets (Intel SDM vol. 3, 18.2.5). */
+  /** Notes the data breakpoints that an access meets. */
   #watchData(low: number, high: number, bytes: number, write: boolean): void {
     const address = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+    this.#meetBreakpoints(address, bytes, (kind) => kind === 3 || (kind === 1 && write));
+  }
+
+  /** Notes the I/O breakpoints that an access to a port meets; CR4.DE has them. */
+  watchPort(port: number, bytes: number): void {
+    if (!this.breakpointsEnabled || (this.u32(State.Cr4) & 8) === 0) return;
+    this.#meetBreakpoints(BigInt(port), bytes, (kind) => kind === 2);
+  }
+
+  /** Breakpoints by their R/W bits, address and length (Intel SDM vol. 3, 18.2.4 and 18.2.5). */
+  #meetBreakpoints(address: bigint, bytes: number, watches: (kind: number) => boolean): void {
     const dr7 = this.u32(State.DebugRegisters + 7 * 8);
     for (let i = 0; i < 4; i++) {
       if (((dr7 >> (i * 2)) & 3) === 0) continue;
       const control = (dr7 >>> (16 + i * 4)) & 15;
-      const kind = control & 3;
-      if (kind === 0 || (kind === 1 && !write)) continue;
+      if (!watches(control & 3)) continue;
       const length = BigInt([1, 2, 8, 4][control >> 2] as number);
       const start = this.u64(State.DebugRegisters + i * 8) & ~(length - 1n);
       if (address < start + length && address + BigInt(bytes) > start) {

@@ -24,6 +24,9 @@ export type EventSource =
   /** an external interrupt or NMI */
   | "external";
 
+/** DR7.GD. */
+const GENERAL_DETECT = 0x2000;
+
 const CONTRIBUTORY = new Set<number>([
   Vector.DivideError,
   Vector.InvalidTss,
@@ -44,6 +47,11 @@ export function deliver(
   source: EventSource,
 ): boolean {
   let [current, code, from] = [vector, errorCode, source];
+  // The handler of debug exceptions may use the debug registers (Intel SDM vol. 3, 18.2.4).
+  if (vector === Vector.Debug && source === "exception") {
+    const dr7 = State.DebugRegisters + 7 * 8;
+    cpu.setU32(dr7, cpu.u32(dr7) & ~GENERAL_DETECT);
+  }
   for (;;) {
     try {
       deliverOnce(cpu, current, code, from);

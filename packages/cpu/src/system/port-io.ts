@@ -39,6 +39,16 @@ function portOf(cpu: Core, op: MicroOp): number {
   return Number((cpu.registers[Register.Rdx] as bigint) & 0xffffn);
 }
 
+function readPort(cpu: Core, port: number, size: AccessSize): number {
+  cpu.watchPort(port, size);
+  return cpu.board.ports.read(port, size);
+}
+
+function writePort(cpu: Core, port: number, size: AccessSize, value: number): void {
+  cpu.watchPort(port, size);
+  cpu.board.ports.write(port, size, value);
+}
+
 /** A device may have raised an interrupt or stopped the machine: look before going on. */
 function afterDevice(cpu: Core, op: MicroOp): number {
   if (!cpu.attention) return HelperStatus.Next;
@@ -50,7 +60,7 @@ function input(cpu: Core, op: MicroOp): number {
   const port = portOf(cpu, op);
   const size = sizeOf(op);
   checkPorts(cpu, port, size);
-  const value = BigInt(cpu.board.ports.read(port, size));
+  const value = BigInt(readPort(cpu, port, size));
   const old = cpu.registers[Register.Rax] as bigint;
   const mask = size === 1 ? 0xffn : 0xffffn;
   cpu.registers[Register.Rax] = size === 4 ? value : (old & ~mask) | value;
@@ -61,7 +71,7 @@ function output(cpu: Core, op: MicroOp): number {
   const port = portOf(cpu, op);
   const size = sizeOf(op);
   checkPorts(cpu, port, size);
-  cpu.board.ports.write(port, size, Number((cpu.registers[Register.Rax] as bigint) & 0xffffffffn));
+  writePort(cpu, port, size, Number((cpu.registers[Register.Rax] as bigint) & 0xffffffffn));
   return afterDevice(cpu, op);
 }
 
@@ -110,9 +120,9 @@ function stringIo(direction: "in" | "out") {
     const address = stringAddress(cpu, segment, offset, size, direction === "in");
     if (direction === "in") {
       cpu.linear.checkWritable(address, size);
-      cpu.linear.write(address, size, BigInt(cpu.board.ports.read(port, size)));
+      cpu.linear.write(address, size, BigInt(readPort(cpu, port, size)));
     } else {
-      cpu.board.ports.write(port, size, Number(cpu.linear.read(address, size)));
+      writePort(cpu, port, size, Number(cpu.linear.read(address, size)));
     }
     const down = (cpu.u32(State.SystemFlags) & Flag.Df) !== 0;
     setIndex(cpu, op, index, offset + BigInt(down ? -size : size));

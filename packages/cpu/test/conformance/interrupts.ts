@@ -631,6 +631,52 @@ export const interruptCases: readonly Case[] = [
     expect: { at: 3 },
   },
   {
+    name: "I/O breakpoint, CR4.DE set, port written → #DB behind the OUT, DR6.B2",
+    world: long,
+    prepare(w) {
+      w.state.debug[2] = 0x80n;
+      w.state.debug[7] = 0x2000410n;
+      w.state.cr4 |= 8;
+    },
+    code: "e681 e680 90",
+    expect: {
+      vector: 1,
+      at: 4,
+      check: ({ state }) => ((state.debug[6] as bigint) & 15n) === 4n,
+    },
+  },
+  {
+    name: "I/O breakpoint, CR4.DE clear → nothing",
+    world: long,
+    prepare(w) {
+      w.state.debug[2] = 0x80n;
+      w.state.debug[7] = 0x2000410n;
+    },
+    code: "e680 f4",
+    expect: { at: 3 },
+  },
+  {
+    name: "I/O breakpoint at an address that data is written to → nothing",
+    world: long,
+    prepare(w) {
+      w.state.debug[2] = BigInt(At.data);
+      w.state.debug[7] = 0x2000410n;
+      w.state.cr4 |= 8;
+    },
+    code: `c60425${le(At.data, 4)}01 f4`,
+    expect: { at: 9 },
+  },
+  {
+    name: "#DB by single step while DR7.GD is set → GD cleared for the handler",
+    world: long,
+    prepare(w) {
+      w.state.rflags = 0x102;
+      w.state.debug[7] = 0x2400n;
+    },
+    code: "90 90",
+    expect: { vector: 1, at: 1, check: ({ state }) => state.debug[7] === 0x400n },
+  },
+  {
     name: "MOV DR with DR7.GD → #DB, DR6.BD, GD cleared",
     world: long,
     prepare: dr([7, 0x2400n]),
