@@ -1,4 +1,4 @@
-import type { LocalApicState } from "../apic/local-apic.ts";
+import type { LocalApicState } from "../apic/local-apic-state.ts";
 import { cpuError } from "../errors.ts";
 
 /** A segment register with its hidden part. */
