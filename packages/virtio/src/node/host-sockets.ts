@@ -110,11 +110,17 @@ function listenDatagrams(
   socket.on("error", () => {});
 }
 
+/** Bytes of datagrams that may wait for a host that does not get them out; more are dropped, as on a busy wire. */
+const WAITING_BYTES = 256 * 1024;
+
 function hostUdp(socket: DatagramSocket): HostUdp {
   let open = true;
+  let waiting = 0;
   return {
     send: (bytes, to) => {
-      if (open) socket.send(bytes, to.port, to.address, () => {});
+      if (!open || waiting > WAITING_BYTES) return;
+      waiting += bytes.length;
+      socket.send(bytes, to.port, to.address, () => (waiting -= bytes.length));
     },
     close: () => {
       if (open) socket.close();
