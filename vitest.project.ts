@@ -12,6 +12,9 @@ export const project = (name: string) =>
       name,
       include: ["**/*.test.ts"],
       exclude: ["**/node_modules/**", "**/dist/**"],
+      // A hang ends a test; a busy machine does not.
+      testTimeout: 60_000,
+      hookTimeout: 60_000,
       setupFiles: [fileURLToPath(new URL("vitest.setup.ts", import.meta.url))],
     },
   });

@@ -36,7 +36,7 @@ export async function runExample(
   ];
   const { stdout } = await run(process.execPath, [...options, "--eval", code], {
     cwd: directory,
-    timeout: 60_000,
+    timeout: 300_000,
   });
   return stdout.trimEnd().split("\n");
 }

@@ -11,7 +11,7 @@ const run = promisify(execFile);
 for (const each of publicPackages()) {
   const { directory, folder } = each;
   describe.skipIf(!hasContent(each))(`${folder}/README.md`, () => {
-    test("the first example → prints what its comments promise", { timeout: 60_000 }, async () => {
+    test("the first example → prints what its comments promise", { timeout: 300_000 }, async () => {
       const example = readmeExample(each);
       if (example === undefined) throw new Error("README.md has no ```ts example");
       expect(example.promised).not.toEqual([]);
@@ -36,7 +36,7 @@ for (const each of publicPackages()) {
   });
 }
 
-test("the first examples of all READMEs → type-check together", { timeout: 60_000 }, async () => {
+test("the first examples of all READMEs → type-check together", { timeout: 300_000 }, async () => {
   const written: string[] = [];
   const project = join(root, ".readme-examples.json");
   try {
