@@ -95,5 +95,7 @@ const parseMessage = (message: string): string =>
   message
     .replace(/\n?See more help with --help$/, "")
     .replace(/^The following errors? occurred:\s*/, "")
-    .replace(/^Parsing \S+ \n\t/, "")
+    .replace(/^Parsing (\S+) \n\t(.*)/s, (_, flag: string, said: string) =>
+      said.startsWith(flag) ? said : `${flag}: ${said}`,
+    )
     .trim();

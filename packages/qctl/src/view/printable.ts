@@ -1,11 +1,17 @@
-import { stripVTControlCharacters } from "node:util";
+/*
+ * Escape sequences of ECMA-48: CSI, strings such as titles and hyperlinks with their end, and short ones.
+ * No part can begin again inside itself, so that looking takes time linear in the text's length.
+ */
+const SEQUENCES =
+  /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|(?:\u001b[\]PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)|\u001b[ -/]*[0-~]/g;
 
 /**
  * Foreign text made safe to show: escape sequences and control characters, which could drive the
  * terminal or forge what it shows, are dropped; line ends and tabs stay.
  */
 export const printable = (text: string): string =>
-  stripVTControlCharacters(text)
+  text
+    .replace(SEQUENCES, "")
     .replaceAll("\r\n", "\n")
     .replace(/[^\P{C}\n\t]/gu, (found) => (isJoiner(found) ? found : ""));
 

@@ -23,8 +23,8 @@ export const percent = (share: number): string => `${Math.round(share * 100)}%`;
 
 /** How long something takes: `3.2s`, `4m10s`, `2h5m`, `3d4h`. */
 export function duration(seconds: number): string {
-  if (seconds < 0.0095) return "0s";
-  if (seconds < 1) return `${Math.round(seconds * 1000)}ms`;
+  if (seconds === 0) return "0s";
+  if (seconds < 0.9995) return `${Math.max(1, Math.round(seconds * 1000))}ms`;
   if (seconds < 60) return `${trim(seconds)}s`;
   const whole = Math.round(seconds);
   const parts: [number, string, number, string] =
@@ -48,4 +48,4 @@ export function age(at: string | null, now: Date): string {
 }
 
 const trim = (value: number): string =>
-  value >= 100 || Number.isInteger(value) ? String(Math.round(value)) : value.toFixed(1);
+  value >= 100 ? String(Math.round(value)) : value.toFixed(1).replace(/\.0$/, "");

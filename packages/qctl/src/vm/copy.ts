@@ -34,10 +34,10 @@ const PACK = 'cd "$1" && tar cf - .';
 export async function copyIn(options: CopyOptions): Promise<number> {
   const { client, vm, here, there, signal, onProgress } = options;
   if (here !== "-" && (await isDirectory(here))) return packIn(options);
-  const name = here === "-" ? "" : basename(here);
-  const path = here !== "-" && (await isDirectoryThere(options)) ? posix.join(there, name) : there;
-  const mode = here === "-" ? 0o644 : (await stat(here)).mode & 0o777;
   const size = here === "-" ? 0 : await sizeOf(here);
+  const mode = here === "-" ? 0o644 : (await stat(here)).mode & 0o777;
+  const isBelow = here !== "-" && (await isDirectoryThere(options));
+  const path = isBelow ? posix.join(there, basename(here)) : there;
   let bytes = 0;
   const pieces = here === "-" ? piecesOfInput() : piecesOf(here);
   for await (const { offset, data } of nonEmpty(pieces)) {

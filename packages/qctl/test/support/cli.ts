@@ -1,0 +1,63 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Errors, type Interfaces, run } from "@oclif/core";
+import { vi } from "vitest";
+import { loadConfig } from "../../src/cli.ts";
+import { reportOf, reportText } from "../../src/failure.ts";
+import { pageOf } from "../../src/session/terminal.ts";
+
+/** What a command line did. */
+export interface Outcome {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly code: number;
+}
+
+export const root = join(import.meta.dirname, "../..");
+
+let loaded: Promise<Interfaces.Config> | undefined;
+
+/** The commands, loaded from their sources once. */
+export const commandsOf = (): Promise<Interfaces.Config> =>
+  (loaded ??= loadConfig({
+    root: `${root}/`,
+    sources: JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as object,
+  }));
+
+/** Runs one command line in this process; its streams are no terminals. */
+export async function qctl(...argv: string[]): Promise<Outcome> {
+  const config = await commandsOf();
+  const written = { stdout: "", stderr: "" };
+  const catching = (["stdout", "stderr"] as const).map((name) =>
+    vi.spyOn(process[name], "write").mockImplementation((chunk, ...rest) => {
+      written[name] += typeof chunk === "string" ? chunk : Buffer.from(chunk).toString("utf8");
+      const told = rest.find((each) => typeof each === "function");
+      told?.();
+      return true;
+    }),
+  );
+  // oclif's help goes through the console.
+  const logging = vi.spyOn(console, "log").mockImplementation((text: string) => {
+    written.stdout += `${text}\n`;
+  });
+  process.exitCode = undefined;
+  try {
+    await run(argv, config);
+    return { ...written, code: Number(process.exitCode ?? 0) };
+  } catch (failure) {
+    if (failure instanceof Errors.ExitError) return { ...written, code: failure.oclif.exit ?? 0 };
+    const report = reportOf(failure, undefined);
+    written.stderr += reportText(report, "qctl", pageOf(process.stderr, {}));
+    return { ...written, code: report.exitCode };
+  } finally {
+    process.exitCode = undefined;
+    for (const each of [...catching, logging]) each.mockRestore();
+  }
+}
+
+/** A home of its own for a test file. */
+export function temporaryHome(): { readonly path: string; readonly remove: () => void } {
+  const path = mkdtempSync(join(tmpdir(), "qctl-"));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
