@@ -74,8 +74,10 @@ const detailsText = ({ code, status, details }: QueztlError): string =>
     typeof value === "bigint" ? String(value) : value,
   );
 
-function hintOf({ status }: QueztlError, topic: string | undefined): string | undefined {
-  const list = topic === undefined ? undefined : THINGS[topic];
+function hintOf(failure: QueztlError, topic: string | undefined): string | undefined {
+  const { status, details } = failure;
+  const kind = typeof details["kind"] === "string" ? details["kind"] : topic;
+  const list = kind === undefined ? undefined : THINGS[kind];
   if (status === "not-found" && list !== undefined) return `\`qctl ${list}\` shows what there is`;
   return undefined;
 }

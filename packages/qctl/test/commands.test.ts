@@ -185,6 +185,34 @@ test("vm cp of a directory in → its files travel as a tar stream into the gues
   expect(failed.stderr).toContain("no room");
 });
 
+test("vm cp of a directory out → its files, without what leads out of the directory", async () => {
+  const guests = join(home.path, "guests");
+  mkdirSync(join(guests, "deep"), { recursive: true });
+  writeFileSync(join(guests, "deep/log.txt"), "line");
+  // The fake's guest knows no directories: the copy is asked for itself.
+  const { copyOut } = await import("../src/vm/copy.ts");
+  guest.next = {
+    command: [
+      "sh",
+      "-c",
+      `cd ${guests} && tar cPf - deep ../../etc-passwd 2>/dev/null; tar cf - .`,
+    ],
+    terminal: false,
+  };
+  const exec = { mutate: async () => ({ exitCode: 0 }) };
+  const openExec = { mutate: () => client.vm.openExec.mutate({ vm, command: ["tar"] }) };
+  const here = join(home.path, "fetched");
+  const options = { server: server.url, vm, here, there: "/guests" };
+  const bytes = await copyOut({
+    ...options,
+    client: { ...client, vm: { exec, openExec } } as unknown as QueztlClient,
+    signal: new AbortController().signal,
+    onProgress: () => undefined,
+  });
+  expect(bytes).toBeGreaterThan(1000);
+  expect(readFileSync(join(here, "deep/log.txt"), "utf8")).toBe("line");
+});
+
 test.each([
   ["two places here", "a", "b", 2],
   ["a file that there is not", "/nowhere/at/all", "VM:/x", 3],

@@ -16,9 +16,10 @@ test("the help of everything → as it was", { timeout: 60_000 }, async () => {
   const ids = (await own()).filter(({ hidden }) => !hidden).map(({ id }) => id.split(":"));
   const topics = ["vm", "task", "brain", "node", "image", "config", "setting", "token"];
   const texts: string[] = [];
-  for (const words of [[], ...topics.map((topic) => [topic]), ...ids]) {
-    const { stdout, code } = await qctl(...words, "--help");
-    expect({ words, code }).toEqual({ words, code: 0 });
+  // oclif's help of a topic leaves the ids of its commands with spaces: topics come last.
+  for (const words of [...ids, ...topics.map((topic) => [topic]), []]) {
+    const { stdout, stderr, code } = await qctl(...words, "--help");
+    expect({ words, code, stderr }).toEqual({ words, code: 0, stderr: "" });
     const version = /qctl\/\S+ \S+ node-\S+/;
     texts.push(`$ ${["qctl", ...words].join(" ")} --help\n${stdout.replace(version, "VERSION")}`);
   }

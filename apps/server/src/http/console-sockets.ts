@@ -99,7 +99,10 @@ async function serve(client: WebSocket, opening: Opening, fleet: Fleet): Promise
   if (opening.kind === "console") {
     const console = await vm.console({ ...opening.size, scrollbackBytes: opening.scrollbackBytes });
     client.once("close", () => console.close());
-    void pump(client, "output", console.output).finally(() => client.close(1000));
+    // A console that is closed while it is read ends with an error; nobody is to hear of it.
+    void pump(client, "output", console.output)
+      .catch(() => undefined)
+      .finally(() => client.close(1000));
     for await (const frame of frames) {
       if (frame.type === "input") await console.write(frame.data);
       else if (frame.type === "resize") console.resize(frame);

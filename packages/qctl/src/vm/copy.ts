@@ -96,25 +96,30 @@ async function packOut({ client, server, vm, here, there, signal, onProgress }: 
   const { extract } = await import("tar");
   const cwd = (await isDirectory(here)) ? join(here, posix.basename(there)) : here;
   await mkdir(cwd, { recursive: true });
-  let bytes = 0;
   const output = new PassThrough();
-  // Links out of the directory, absolute paths and `..` of a hostile guest are refused by the library.
-  const unpacking = pipeline(
-    output,
-    async function* count(chunks: AsyncIterable<Buffer>) {
-      for await (const chunk of chunks) {
-        bytes += chunk.byteLength;
-        onProgress(bytes, 0);
-        yield chunk;
-      }
-    },
-    extract({ cwd, preserveOwner: false, noMtime: false }),
-  );
   const command = ["sh", "-c", PACK, "sh", there];
   const running = runInGuest({ client, server, vm, command, output, signal }).finally(() =>
     output.end(),
   );
-  await Promise.all([unpacking, running]);
+  // Links out of the directory, absolute paths and `..` of a hostile guest are refused by the library.
+  const unpack = extract({ cwd, preserveOwner: false });
+  const closed = new Promise<void>((resolve, reject) => {
+    unpack.on("close", resolve).on("error", reject);
+  });
+  const writing = async (): Promise<number> => {
+    let bytes = 0;
+    for await (const chunk of output as AsyncIterable<Buffer>) {
+      bytes += chunk.byteLength;
+      onProgress(bytes, 0);
+      if (!unpack.write(chunk)) {
+        await Promise.race([new Promise<void>((resolve) => unpack.once("drain", resolve)), closed]);
+      }
+    }
+    unpack.end();
+    await closed;
+    return bytes;
+  };
+  const [bytes] = await Promise.all([writing(), running, closed]);
   return bytes;
 }
 
