@@ -35,7 +35,7 @@ afterAll(async () => {
   for (const sitting of sittings) sitting.leave();
   guest.cut();
   await server.close();
-  rmSync(home, { recursive: true, force: true });
+  rmSync(home, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
 const sittings: Sitting[] = [];
@@ -254,5 +254,6 @@ test("completion in a real bash → commands and VMs at TAB", { timeout: 120_000
   await sees("resume ");
   bash.write("we\t");
   await sees("resume web ");
-  bash.kill();
+  bash.write("exit\r");
+  await new Promise((resolve) => bash.onExit(resolve));
 });
