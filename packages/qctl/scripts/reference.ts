@@ -72,8 +72,7 @@ function flagsText({ flags }: Command.Loadable, wanted: (name: string) => boolea
     .filter(([name, { hidden }]) => wanted(name) && hidden !== true)
     .map(([name, flag]) => {
       const value = flag.type === "option" ? `=${String(flag.helpValue ?? "VALUE")}` : "";
-      const long =
-        flag.type === "boolean" && flag.allowNo === true ? `--[no-]${name}` : `--${name}`;
+      const long = flag.type === "boolean" && flag.allowNo ? `--[no-]${name}` : `--${name}`;
       const char = flag.char === undefined ? "" : `\`-${flag.char}\`, `;
       const options =
         flag.type === "option" && flag.options !== undefined ? `: ${flag.options.join(", ")}` : "";

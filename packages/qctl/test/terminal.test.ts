@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type IPty, spawn } from "@lydell/node-pty";
@@ -38,6 +38,13 @@ afterAll(async () => {
   rmSync(home, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
+async function until(met: () => boolean, problem: () => string): Promise<void> {
+  for (const end = performance.now() + PATIENCE.timeout; !met();) {
+    if (performance.now() > end) throw new Error(problem());
+    await new Promise((resolve) => setTimeout(resolve, PATIENCE.interval));
+  }
+}
+
 const sittings: Sitting[] = [];
 
 /** A person at a terminal who has typed a command. */
@@ -50,7 +57,7 @@ class Sitting {
 
   constructor(
     argv: readonly string[],
-    { columns = 80, environment = {} as NodeJS.ProcessEnv } = {},
+    { columns = 80, environment = {} }: { columns?: number; environment?: NodeJS.ProcessEnv } = {},
   ) {
     const main = join(root, "src/main.ts");
     sittings.push(this);
@@ -99,11 +106,17 @@ class Sitting {
   }
 
   async sees(text: string | RegExp): Promise<void> {
-    await vi.waitFor(() => expect(this.shown).toMatch(text), PATIENCE);
+    await until(
+      () => (typeof text === "string" ? this.shown.includes(text) : text.test(this.shown)),
+      () => `${String(text)} did not appear in\n${this.shown}`,
+    );
   }
 
   async ends(): Promise<number> {
-    await vi.waitFor(() => expect(this.code).toBeDefined(), PATIENCE);
+    await until(
+      () => this.code !== undefined,
+      () => `it did not end\n${this.shown}`,
+    );
     return this.code ?? -1;
   }
 }
@@ -225,12 +238,10 @@ test("--watch → drawn again at each change, until ctrl-c", { timeout: 120_000 
 
 test("completion in a real bash → commands and VMs at TAB", { timeout: 120_000 }, async () => {
   const folder = join(home, "bin");
-  const { mkdirSync, writeFileSync } = await import("node:fs");
   mkdirSync(folder, { recursive: true });
   const program = `#!/bin/sh\nexec "${process.execPath}" --conditions=@queztl/source "${join(root, "src/main.ts")}" "$@"\n`;
   writeFileSync(join(folder, "qctl"), program);
   chmodSync(join(folder, "qctl"), 0o755);
-  expect(existsSync(join(folder, "qctl"))).toBe(true);
   const bash = spawn("bash", ["--norc", "-i"], {
     cols: 80,
     rows: 24,
@@ -254,6 +265,6 @@ test("completion in a real bash → commands and VMs at TAB", { timeout: 120_000
   await sees("resume ");
   bash.write("we\t");
   await sees("resume web ");
-  bash.write("exit\r");
+  bash.write("\u0015exit\r");
   await new Promise((resolve) => bash.onExit(resolve));
 });

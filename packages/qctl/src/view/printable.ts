@@ -2,8 +2,16 @@
  * Escape sequences of ECMA-48: CSI, strings such as titles and hyperlinks with their end, and short ones.
  * No part can begin again inside itself, so that looking takes time linear in the text's length.
  */
-const SEQUENCES =
-  /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|(?:\u001b[\]PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)|\u001b[ -/]*[0-~]/g;
+const ESC = "\u001b";
+const STRING_ENDS = "\u0007\u009c";
+const SEQUENCES = new RegExp(
+  [
+    `(?:${ESC}\\[|\u009b)[0-?]*[ -/]*[@-~]`,
+    `(?:${ESC}[\\]PX^_]|[\u0090\u0098\u009d-\u009f])[^${ESC}${STRING_ENDS}]*(?:[${STRING_ENDS}]|${ESC}\\\\)`,
+    `${ESC}[ -/]*[0-~]`,
+  ].join("|"),
+  "g",
+);
 
 /**
  * Foreign text made safe to show: escape sequences and control characters, which could drive the

@@ -44,7 +44,7 @@ export async function qctl(...argv: string[]): Promise<Outcome> {
   process.exitCode = undefined;
   try {
     await run(argv, config);
-    return { ...written, code: Number(process.exitCode ?? 0) };
+    return { ...written, code: exitCodeNow() };
   } catch (failure) {
     if (failure instanceof Errors.ExitError) return { ...written, code: failure.oclif.exit ?? 0 };
     const report = reportOf(failure, undefined);
@@ -55,6 +55,8 @@ export async function qctl(...argv: string[]): Promise<Outcome> {
     for (const each of [...catching, logging]) each.mockRestore();
   }
 }
+
+const exitCodeNow = (): number => Number(process.exitCode ?? 0);
 
 /** A home of its own for a test file. */
 export function temporaryHome(): { readonly path: string; readonly remove: () => void } {
