@@ -35,7 +35,7 @@ export class QemuTemplate {
     const qemu = this.#spawn(["-monitor", `unix:${monitor},server=on,wait=off`]);
     try {
       await until(qemu, PROMPT);
-      await command(monitor, "stop");
+      // Not stopped before: it would go on stopped.
       await command(monitor, `migrate "exec:cat > ${this.#state}"`);
       while (!/^Migration status: completed/m.test(await command(monitor, "info migrate")))
         await sleep(100);
