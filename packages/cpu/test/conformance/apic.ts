@@ -1,4 +1,4 @@
-import { X2APIC, wrmsr } from "./interrupts.ts";
+import { apic, wrmsr } from "./x2apic.ts";
 import { At, le } from "./world.ts";
 import type { Case, Ending, Verdict, World, WorldOptions } from "./world.ts";
 
@@ -13,7 +13,6 @@ const DIVIDE = 0x83e;
 const COMMAND = 0x830;
 const MILLISECOND = 1e6;
 
-const apic = (world: World): void => void (world.state.msrs = X2APIC);
 /** Timer on vector 40, undivided, with a mode and a count. */
 const timer = (mode: number, count: number): string =>
   `${wrmsr(DIVIDE, 11)} ${wrmsr(TIMER, 0x40 | mode)} ${wrmsr(INITIAL, count)}`;

@@ -3,7 +3,7 @@ import { SeededEntropy } from "@queztl/memory";
 import { describe, expect, test } from "vitest";
 import { VcpuMachine } from "../conformance/vcpu-machine.ts";
 import { At, World, le } from "../conformance/world.ts";
-import { wrmsr } from "../conformance/interrupts.ts";
+import { wrmsr } from "../conformance/x2apic.ts";
 
 /**
  * Asks for random numbers and the time, writes them over memory and stack, and takes timer interrupts whose

@@ -335,6 +335,8 @@ function chooseOperand(draft: Draft, entry: OpcodeEntry): void {
     return;
   }
   draft.operand = little([chooser.value(), 8], [chooser.value(), 8]);
+  // AMD processors have MXCSR.MM, bit 17, which others refuse.
+  if (mnemonic === "ldmxcsr") draft.operand[2] = (draft.operand[2] as number) & ~2;
   if (mnemonic.startsWith("cmpxchg") && chooser.oneIn(2)) {
     const half = /^cmpxchg\d/.test(mnemonic) && bytes === 4 ? 4 : 8;
     draft.operand = little([registers[RAX] as bigint, half], [registers[RDX] as bigint, half]);
