@@ -11,11 +11,20 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { isQueztlError } from "@queztl/errors";
 import { Vm } from "../src/node/index.ts";
+import type { VmOptions } from "../src/node/index.ts";
 import { COUNT, multibootKernel } from "../src/testing/tiny-kernel.ts";
+
+/** A VM that counts for ever, and takes little of the computer for it. */
+const options = (home: string, kernel: string): VmOptions => ({
+  home,
+  kernel: { path: kernel },
+  memoryMib: 2,
+  limits: { cpuShare: 0.05 },
+});
 
 /** What a process does that is killed amid it. */
 const WORK: Readonly<Record<string, (home: string, kernel: string) => Promise<unknown>>> = {
-  create: (home, kernel) => Vm.create({ home, kernel: { path: kernel }, memoryMib: 2 }),
+  create: (home, kernel) => Vm.create(options(home, kernel)),
   destroy: async (home) => {
     const [first] = await Vm.list({ home });
     if (first) await Vm.destroy(first.id, { home });
@@ -57,13 +66,13 @@ export interface StormReport {
   readonly left: readonly string[];
 }
 
-export async function killStorm(options: {
+export async function killStorm(storm: {
   readonly kills: number;
   readonly vms: number;
   readonly seed: number;
   readonly onKill?: (line: string) => void;
 }): Promise<StormReport> {
-  const { kills, vms, seed, onKill = () => undefined } = options;
+  const { kills, vms, seed, onKill = () => undefined } = storm;
   const home = mkdtempSync(join(tmpdir(), "queztl-storm-"));
   const kernel = join(home, "kernel");
   writeFileSync(kernel, multibootKernel(COUNT));
@@ -78,7 +87,7 @@ export async function killStorm(options: {
   try {
     for (let kill = 0; kill < kills; kill++) {
       for (let there = (await Vm.list({ home })).length; there < vms; there++)
-        await (await Vm.create({ home, kernel: { path: kernel }, memoryMib: 2 })).close();
+        await (await Vm.create(options(home, kernel))).close();
       const before = await Vm.list({ home });
       let victim: string | undefined;
       if (random(2) === 0) {
@@ -151,7 +160,7 @@ async function look(
       // An emulated guest that is paused has done nothing; all others count.
       const first = await vm.stats();
       if ((await vm.status()).state === "paused") await vm.resume();
-      await sleep(10);
+      await sleep(100);
       if ((await vm.stats()).instructions <= first.instructions)
         problems.push(`${when}: the guest of ${id} stands still`);
     } catch (error) {
