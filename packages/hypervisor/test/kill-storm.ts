@@ -160,9 +160,11 @@ async function look(
       // An emulated guest that is paused has done nothing; all others count.
       const first = await vm.stats();
       if ((await vm.status()).state === "paused") await vm.resume();
-      await sleep(100);
-      if ((await vm.stats()).instructions <= first.instructions)
-        problems.push(`${when}: the guest of ${id} stands still`);
+      // With its small share, on a busy computer, it may rest for seconds.
+      let tries = 0;
+      while ((await vm.stats()).instructions <= first.instructions && tries++ < 300)
+        await sleep(100);
+      if (tries > 300) problems.push(`${when}: the guest of ${id} stands still`);
     } catch (error) {
       const code = isQueztlError(error) ? error.code : "";
       problems.push(`${when}: ${id} (${state}): ${code} ${String(error)}`);

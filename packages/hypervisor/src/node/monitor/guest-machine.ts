@@ -7,6 +7,7 @@ import { balloon, network } from "../host-devices.ts";
 import { readKernelFiles } from "../host-files.ts";
 import { restoreMachine } from "../snapshot-folder.ts";
 import type { VmConfig } from "../vm/vm-config.ts";
+import { DiskDrive } from "./disk-drive.ts";
 import { DiskQuota } from "./quota-file.ts";
 import { openVmDisk } from "./vm-disks.ts";
 
@@ -27,6 +28,8 @@ export interface GuestMachine {
   readonly disks: readonly BlockDevice[];
   /** What of the disks is in the VM's folder, by the disks' numbers. */
   readonly overlays: ReadonlyMap<number, OverlayDisk>;
+  /** Into which disks are put while it runs. */
+  readonly drives: readonly DiskDrive[];
   readonly quota: DiskQuota;
   readonly network: NetDevice | undefined;
 }
@@ -44,6 +47,7 @@ export async function createGuestMachine(
   const overlays = new Map<number, OverlayDisk>();
   const { limits } = config;
   const quota = new DiskQuota(limits.diskBytes ?? Infinity, host.onDiskFull);
+  const drives = Array.from({ length: config.drives }, () => new DiskDrive());
   const made: { balloon?: BalloonDevice; network?: NetDevice } = {};
   const devices: DeviceFactory[] = [
     agent.device,
@@ -63,6 +67,20 @@ export async function createGuestMachine(
         limits: diskLimits(config),
         onError: host.onDiskError,
       });
+      disks.push(device);
+      return device;
+    }),
+    ...drives.map((drive, index): DeviceFactory => ({ clock }) => {
+      const serial = driveSerial(index);
+      const limits = diskLimits(config);
+      const device = new BlockDevice({
+        backend: drive,
+        clock,
+        serial,
+        limits,
+        onError: host.onDiskError,
+      });
+      drive.onChange = () => device.capacityChanged();
       disks.push(device);
       return device;
     }),
@@ -87,9 +105,15 @@ export async function createGuestMachine(
     balloon: made.balloon as BalloonDevice,
     disks,
     overlays,
+    drives,
     quota,
     network: made.network,
   };
+}
+
+/** By what a guest finds a drive, under /dev/disk/by-id and in /sys/block. */
+export function driveSerial(index: number): string {
+  return `queztl-drive-${index}`;
 }
 
 function networkOf(config: VmConfig, made: (device: NetDevice) => void): DeviceFactory {

@@ -2,6 +2,8 @@ import { randomBytes } from "node:crypto";
 import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isQueztlError } from "@queztl/errors";
+import { RawDisk } from "@queztl/virtio";
+import { NodeFile } from "@queztl/virtio/node";
 import type { AgentClient } from "../../agent/client.ts";
 import { hypervisorError } from "../../errors.ts";
 import type { MachineEnd } from "../../machine-end.ts";
@@ -16,7 +18,8 @@ import { CappedLog } from "./capped-log.ts";
 import { ConsoleHub } from "./console-hub.ts";
 import { ControlServer } from "./control-server.ts";
 import type { ControlHandlers } from "./control-server.ts";
-import { createGuestMachine } from "./guest-machine.ts";
+import { createGuestMachine, driveSerial } from "./guest-machine.ts";
+import type { DiskDrive } from "./disk-drive.ts";
 import type { GuestMachine } from "./guest-machine.ts";
 import { Deadlines } from "./deadlines.ts";
 import { privateBytes } from "./private-bytes.ts";
@@ -26,6 +29,15 @@ import { recoverVmDisks, replaceVmDisks, saveVmDisk } from "./vm-disks.ts";
 const CONSOLE_LOG_BYTES = 4 * 1024 * 1024;
 /** What a guest whose time is up is given to shut down. */
 const LIMIT_GRACE_MS = 10_000;
+
+/** Ends with a status of its own when a disk, by its serial number, or a part of it, is mounted or swapped to. */
+const MOUNTED_STATUS = 9;
+const MOUNTED = `for d in /sys/block/vd*; do
+  [ "$(cat "$d/serial")" = "$1" ] || continue
+  grep -q "^/dev/\${d##*/}" /proc/mounts /proc/swaps && exit ${MOUNTED_STATUS}
+done; exit 0`;
+/** How long the guest may take to tell. */
+const ASK_MS = 15_000;
 
 type UntimedEvent = VmEvent extends infer Event
   ? Event extends VmEvent
@@ -234,6 +246,25 @@ export class Monitor {
           this.#guest?.balloon.setTarget(bytes);
           return {};
         }),
+      attachDisk: ({ drive, path, readOnly }) =>
+        this.#change(async () => {
+          const place = this.#drive(drive);
+          const file = await NodeFile.open(path, { readOnly });
+          try {
+            place.insert(await RawDisk.open(file, { readOnly }));
+          } catch (error) {
+            await file.close();
+            throw error;
+          }
+          return {};
+        }),
+      detachDisk: ({ drive, force }, signal) =>
+        this.#change(async () => {
+          const place = this.#drive(drive);
+          if (place.loaded && !force) await this.#checkUnused(drive, signal);
+          await place.eject();
+          return {};
+        }),
       resizeConsole: async ({ columns, rows }, signal) => {
         const agent = await this.#agent.client(signal);
         await agent?.run(["stty", "-F", "/dev/ttyS0", "cols", `${columns}`, "rows", `${rows}`], {
@@ -245,6 +276,30 @@ export class Monitor {
       console: (options, socket) => this.#console.attach(socket, options),
       agent: (_, socket) => this.#agent.attach(socket),
     };
+  }
+
+  #drive(index: number): DiskDrive {
+    this.#machine("this");
+    const drive = this.#guest?.drives[index];
+    if (drive) return drive;
+    const expected = `the VM was made with ${this.#config.drives} drives, from 0`;
+    throw hypervisorError("QZ_HYPERVISOR_OPTIONS", { option: "drive", value: index, expected });
+  }
+
+  /** Asks the guest whether it has a drive's disk mounted. @throws QZ_HYPERVISOR_VM_STATE when it has, or cannot tell */
+  async #checkUnused(drive: number, signal: AbortSignal): Promise<void> {
+    let state = "one whose guest cannot tell whether it uses the disk";
+    try {
+      const agent = this.#agent.state === "ready" ? await this.#agent.client(signal) : undefined;
+      const argv = ["sh", "-c", MOUNTED, "sh", driveSerial(drive)];
+      const answer = await agent?.run(argv, { timeoutMs: ASK_MS, signal });
+      if (answer?.status === 0) return;
+      if (answer?.status === MOUNTED_STATUS) state = "one whose guest has the disk mounted";
+    } catch {
+      // It has no shell, or no time.
+    }
+    const wanted = "one whose guest does not use it, or force";
+    throw hypervisorError("QZ_HYPERVISOR_VM_STATE", { state, operation: "detaching", wanted });
   }
 
   async #checkSnapshot(folder: string): Promise<void> {
@@ -259,6 +314,11 @@ export class Monitor {
 
   /** A disk that is written to directly does not go back with its machine. */
   #checkDisks(): void {
+    const drives = this.#guest?.drives ?? [];
+    if (drives.some(({ loaded }) => loaded)) {
+      const what = "a snapshot of a VM with a disk in a drive";
+      throw hypervisorError("QZ_HYPERVISOR_UNSUPPORTED", { what, instead: "detach it first" });
+    }
     if (this.#config.disks.every(({ mode }) => mode !== "direct")) return;
     const what = "a snapshot of a VM with a disk in the mode direct";
     throw hypervisorError("QZ_HYPERVISOR_UNSUPPORTED", { what, instead: "use the mode overlay" });

@@ -48,7 +48,7 @@ export function vmTemplateRecipe(
   if (image === undefined || seed !== undefined) return undefined;
   if (!TEMPLATE_SIZES.memoryMib.includes(memoryMib) || !TEMPLATE_SIZES.cpus.includes(cpus))
     return undefined;
-  if (config.disks.length !== (image.disk ? 1 : 0)) return undefined;
+  if (config.disks.length !== (image.disk ? 1 : 0) || config.drives > 0) return undefined;
   if (config.network && "switch" in config.network) return undefined;
   return {
     name: image.name,

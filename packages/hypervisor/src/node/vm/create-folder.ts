@@ -37,6 +37,7 @@ export async function configure(options: VmOptions): Promise<Configured> {
     ...(network && {
       network: { mac: randomMac(), ...(network.switch ? network : { forwards: [], ...network }) },
     }),
+    drives: options.drives ?? 0,
     limits: vmLimitsSchema.parse(options.limits ?? {}),
   };
   const append = options.append === undefined ? [] : [options.append];

@@ -17,6 +17,7 @@ export const helloSchema = z.object({
 
 const nothing = z.strictObject({});
 const milliseconds = z.number().min(0).max(86_400_000);
+const drive = z.int().min(0).max(7);
 const size = z.int().min(1).max(9999);
 
 /** Where the guest's agent is: not yet there, answering, or not keeping to its protocol. */
@@ -80,6 +81,12 @@ export const operations = {
   /** Puts the machine back to a snapshot of it. */
   restore: { params: z.strictObject({ folder: z.string() }), result: nothing },
   balloon: { params: z.strictObject({ bytes: z.number().min(0) }), result: nothing },
+  /** Puts a raw file into an empty drive, and takes it out again. */
+  attachDisk: {
+    params: z.strictObject({ drive, path: z.string(), readOnly: z.boolean() }),
+    result: nothing,
+  },
+  detachDisk: { params: z.strictObject({ drive, force: z.boolean() }), result: nothing },
   /** Tells the guest the size of the console's terminal. */
   resizeConsole: { params: z.strictObject({ columns: size, rows: size }), result: nothing },
   /** Events come from here on. */

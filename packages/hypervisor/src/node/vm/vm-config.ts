@@ -59,6 +59,8 @@ export const vmConfigSchema = z.strictObject({
     commandLine: z.string(),
   }),
   disks: z.array(diskSchema).max(8),
+  /** Drives without a disk. */
+  drives: z.int().min(0).max(8).default(0),
   network: z
     .union([
       z.strictObject({

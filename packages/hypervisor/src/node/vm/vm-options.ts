@@ -41,6 +41,8 @@ export interface VmOptions {
   /** Behind what the image needs on the kernel's command line. */
   readonly append?: string;
   readonly disks?: readonly VmDisk[];
+  /** Empty drives, 0 to 8, for `attachDisk` while it runs; default 0. */
+  readonly drives?: number;
   /** A network card; default none. */
   readonly network?: VmNetwork;
   readonly limits?: VmLimits;

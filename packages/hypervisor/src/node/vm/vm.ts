@@ -364,6 +364,28 @@ export class Vm implements AsyncDisposable {
     await this.#call("balloon", { bytes });
   }
 
+  /**
+   * Puts a raw file of this computer into an empty drive (`VmOptions.drives`, from 0) of a running VM, until it is taken out
+   * or the VM ends. The guest finds it by its serial number, `queztl-drive-0`. No other VM may write to it then.
+   * @throws QZ_VIRTIO_DISK_IO for a file that cannot be opened
+   */
+  async attachDisk(
+    drive: number,
+    path: string,
+    options: { readonly readOnly?: boolean } = {},
+  ): Promise<void> {
+    const { readOnly = false } = options;
+    await this.#call("attachDisk", { drive, path: resolve(path), readOnly });
+  }
+
+  /**
+   * Takes the disk out of a drive, when all that the guest wrote is durable. Refused while the guest has it mounted, or cannot
+   * tell, unless with `force`, which for the guest is a disk that was pulled.
+   */
+  async detachDisk(drive: number, options: { readonly force?: boolean } = {}): Promise<void> {
+    await this.#call("detachDisk", { drive, force: options.force ?? false });
+  }
+
   /** Lets go of the VM, which goes on; commands that this handle started end. */
   async close(): Promise<void> {
     await this.#closeAgent();
