@@ -41,7 +41,15 @@ interface Block {
 interface Watcher {
   /** The 128-byte pieces of the page that it was made from, as bits. */
   readonly pieces: number;
-  readonly drop: () => void;
+  readonly made: Derived;
+}
+
+/** What was made from decoded code. */
+export interface Derived {
+  /** It is gone already. */
+  readonly dropped: boolean;
+  /** Called when its code is. */
+  drop(): void;
 }
 
 interface CodePage {
@@ -215,7 +223,7 @@ export class CodeCache {
     let pieces = 0;
     const { watchers } = code;
     code.watchers = watchers.filter((watcher) => (watcher.pieces & written) === 0);
-    for (const watcher of watchers) if ((watcher.pieces & written) !== 0) watcher.drop();
+    for (const watcher of watchers) if ((watcher.pieces & written) !== 0) watcher.made.drop();
     for (const watcher of code.watchers) pieces |= watcher.pieces;
     for (const block of code.blocks) {
       if ((block.pieces & written) === 0) {
@@ -254,10 +262,10 @@ export class CodeCache {
   }
 
   /**
-   * Has `drop` called once when code is dropped that lies in one of these ranges of the WebAssembly memory; all
-   * are in one page with decoded code.
+   * Has something dropped once code is that lies in one of these ranges of the WebAssembly memory, all of them in
+   * one page with decoded code.
    */
-  watch(ranges: readonly { offset: number; length: number }[], drop: () => void): void {
+  watch(ranges: readonly { offset: number; length: number }[], made: Derived): void {
     const first = ranges[0];
     if (first === undefined) return;
     const page = this.pageOf(first.offset);
@@ -265,7 +273,8 @@ export class CodeCache {
     for (const { offset, length } of ranges) pieces |= piecesOf(offset - page, length);
     const code = this.#pages.get(page);
     if (code === undefined) throw new Error("a page without code cannot be watched");
-    code.watchers.push({ pieces, drop });
+    code.watchers = code.watchers.filter((watcher) => !watcher.made.dropped);
+    code.watchers.push({ pieces, made });
     code.pieces |= pieces;
   }
 

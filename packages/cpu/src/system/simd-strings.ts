@@ -51,8 +51,12 @@ type Match = (j: number, count: number, firstLength: number, secondLength: numbe
 /** By bits 2 and 3 of the immediate. Elements behind the end match nothing, unless both are. */
 const MATCHES: readonly Match[] = [
   // Equal any: it is one of the first operand's.
-  (j, _count, firstLength, secondLength) =>
-    j < secondLength && first.subarray(0, firstLength).includes(second[j] as number),
+  (j, _count, firstLength, secondLength) => {
+    if (j >= secondLength) return false;
+    const element = second[j];
+    for (let i = 0; i < firstLength; i++) if (first[i] === element) return true;
+    return false;
+  },
   // Ranges: it lies between two neighbours of the first operand.
   (j, _count, firstLength, secondLength) => {
     if (j >= secondLength) return false;

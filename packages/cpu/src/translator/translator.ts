@@ -1,6 +1,6 @@
 import { PAGE_BYTES } from "@queztl/memory";
 import type { GuestMemory } from "@queztl/memory";
-import type { CodeCache } from "../execute/code-cache.ts";
+import type { CodeCache, Derived } from "../execute/code-cache.ts";
 import type { Shape } from "../semantics/context.ts";
 import { HEAD_LIVE, HEAD_QUIET, Head, Record } from "../state/record.ts";
 import { State } from "../state/layout.ts";
@@ -11,8 +11,9 @@ import type { Block, CodeSource, Region } from "./collect-region.ts";
 import { defineCarries } from "./region-flags.ts";
 import { writeRegion } from "./write-region.ts";
 
-/** Regions alive at once at most. */
+/** Regions alive at once at most, and guest instructions in them: some 100 bytes of machine code each. */
 export const MOST_REGIONS = 16384;
+const MOST_LIVE_INSTRUCTIONS = 400_000;
 /** How often a block is entered before it is translated. */
 const THRESHOLD = 2000;
 /** Regions that are compiled together; fewer when the first has waited long enough. */
@@ -32,6 +33,8 @@ export interface TranslatorStatistics {
   /** Regions made, those whose code changed since, those that are there or being made. */
   readonly regions: number;
   readonly dropped: number;
+  /** Of the dropped ones, those that had to make room. */
+  readonly evicted: number;
   readonly live: number;
   readonly modules: number;
   /** Bytes of WebAssembly, and guest instructions they stand for. */
@@ -48,7 +51,7 @@ export interface TranslatorStatistics {
 }
 
 /** A region on its way from collection to being dropped. */
-interface Live {
+interface Live extends Derived {
   readonly region: Region;
   dropped: boolean;
   /** In the table of functions; −1 until it is installed. */
@@ -63,9 +66,21 @@ export class Translator {
   readonly #clients: TranslatorClient[] = [];
   #queue: Live[] = [];
   #queuedAt = 0;
+  /** Places in the table of functions: the first that was never used, and those that are free again. */
   #next = 0;
-  #live = new Set<Live>();
-  #stats = { regions: 0, dropped: 0, modules: 0, bytes: 0, instructions: 0, milliseconds: 0 };
+  #free: number[] = [];
+  /** The oldest first. */
+  readonly #live = new Set<Live>();
+  #liveInstructions = 0;
+  readonly #stats = {
+    regions: 0,
+    dropped: 0,
+    evicted: 0,
+    modules: 0,
+    bytes: 0,
+    instructions: 0,
+    milliseconds: 0,
+  };
   readonly #eager: boolean;
 
   /** @param eager translate each block when it is entered first, on this thread. */
@@ -123,7 +138,7 @@ export class Translator {
     const source: CodeSource = { view, shapes: this.#shapes, threshold, probe };
     const region = collectRegion(source, mode, entry, ripPage);
     if (region !== undefined) {
-      const live: Live = { region, dropped: false, index: -1 };
+      const live: Live = { region, dropped: false, index: -1, drop: () => this.#drop(live) };
       this.#watch(live);
       // Nothing else needs to be made of the blocks that are in this region now.
       for (const block of region.blocks) {
@@ -133,6 +148,8 @@ export class Translator {
       if (this.#queue.length === 0) this.#queuedAt = started;
       this.#queue.push(live);
       this.#live.add(live);
+      this.#liveInstructions += region.instructions;
+      this.#evict();
     }
     this.#stats.milliseconds += performance.now() - started;
     if (this.#eager) this.translate();
@@ -166,7 +183,7 @@ export class Translator {
       module = await WebAssembly.compile(bytes);
     } catch {
       // The host is short of memory for code: what there is goes on being interpreted.
-      for (const live of batch) this.#live.delete(live);
+      for (const live of batch) this.#remove(live);
       return;
     }
     const started = performance.now();
@@ -188,23 +205,18 @@ export class Translator {
   #install(batch: readonly Live[], module: WebAssembly.Module): void {
     const wanted = batch.filter(({ dropped }) => !dropped);
     if (wanted.length === 0) return;
-    if (this.#next + wanted.length > MOST_REGIONS) {
-      this.#code.flush();
-      return;
-    }
-    const first = this.#next;
-    this.#next += wanted.length;
+    const places = wanted.map(() => this.#free.pop() ?? this.#next++);
     for (const client of this.#clients) {
       const { arena, wasm: ram } = this.#memory;
       const env = { memory: arena.wasm, ram, state: client.state };
       const { exports } = new WebAssembly.Instance(module, { env });
       wanted.forEach((live, i) => {
-        client.table.set(first + i, exports[`r${batch.indexOf(live)}`]);
+        client.table.set(places[i] as number, exports[`r${batch.indexOf(live)}`]);
       });
     }
     const { view } = this.#memory.arena;
     wanted.forEach((live, i) => {
-      live.index = first + i;
+      live.index = places[i] as number;
       live.region.blocks.forEach((block, entry) => {
         const { record } = block;
         if (live.region.mode.records.get(block.offset) !== record) return;
@@ -227,15 +239,30 @@ export class Translator {
       list.push({ offset: block.offset, length: lengthOf(block) });
       pages.set(block.page, list);
     }
-    for (const ranges of pages.values()) this.#code.watch(ranges, () => this.#drop(live));
+    for (const ranges of pages.values()) this.#code.watch(ranges, live);
   }
 
-  /** Takes a region's entries away; code that it was made from changed. */
+  /** Makes room by dropping what is oldest: what is still hot comes back. */
+  #evict(): void {
+    const most = MOST_REGIONS - BATCH;
+    if (this.#liveInstructions <= MOST_LIVE_INSTRUCTIONS && this.#live.size <= most) return;
+    let left = this.#live.size >> 1;
+    for (const live of this.#live) {
+      if (left-- <= 0) break;
+      this.#drop(live);
+      this.#stats.evicted++;
+    }
+  }
+
+  /** Takes a region's entries away: code that it was made from changed, or it is the oldest. No region is running. */
   #drop(live: Live): void {
     if (live.dropped) return;
-    live.dropped = true;
-    this.#live.delete(live);
+    this.#remove(live);
     this.#stats.dropped++;
+    if (live.index >= 0) {
+      this.#free.push(live.index);
+      for (const { table } of this.#clients) table.set(live.index, null);
+    }
     const { view } = this.#memory.arena;
     for (const { record, offset } of live.region.blocks) {
       if (live.region.mode.records.get(offset) !== record) continue;
@@ -250,10 +277,15 @@ export class Translator {
     }
   }
 
+  #remove(live: Live): void {
+    live.dropped = true;
+    if (this.#live.delete(live)) this.#liveInstructions -= live.region.instructions;
+  }
+
   #forgetAll(): void {
-    for (const live of this.#live) live.dropped = true;
-    this.#live = new Set();
+    for (const live of this.#live) this.#remove(live);
     this.#queue = [];
+    this.#free = [];
     for (const { table } of this.#clients) {
       for (let i = 0; i < this.#next; i++) table.set(i, null);
     }

@@ -100,20 +100,20 @@ export function writeRegion(f: FunctionBuilder, region: Region, module: RegionMo
         unexecuted: number,
       ): void => {
         const block = target === undefined ? undefined : index.get(target.offset);
-        if (block === undefined) {
-          const record =
-            target === undefined || target.crosses
-              ? undefined
-              : region.mode.records.get(target.offset);
-          if (record === undefined) leaveTo(rip(), unexecuted);
-          else leave(record | RegionExit.Block, unexecuted);
+        const record = target && region.mode.records.get(target.offset);
+        if (target === undefined || (block === undefined && record === undefined)) {
+          leaveTo(rip(), unexecuted);
           return;
         }
         const go = (): void => {
+          if (block === undefined) {
+            leave((record as number) | RegionExit.Block, unexecuted);
+            return;
+          }
           if (unexecuted !== 0) f.set(left, i32.add(left.get, i32.const(unexecuted)));
           goTo(block, from);
         };
-        if (target?.crosses !== true) {
+        if (!target.crosses) {
           go();
           return;
         }
