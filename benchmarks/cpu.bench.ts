@@ -1,8 +1,9 @@
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { Decoder, createFlatProcessor } from "@queztl/cpu";
 import type { FlatProcessor } from "@queztl/cpu";
 import { defineBench, importPeer } from "./src/index.ts";
+import type { Case } from "./src/index.ts";
 import { guestProgram } from "./src/guest-program.ts";
 import type { GuestProgram } from "./src/guest-program.ts";
 
@@ -10,45 +11,125 @@ import type { GuestProgram } from "./src/guest-program.ts";
 const ROUND = 12;
 const ROUNDS = 4_000_000;
 
-let program: GuestProgram | undefined;
-const processors = new Map<boolean, FlatProcessor>();
+const programs = new Map<string, GuestProgram>();
 
-/** The program, assembled and linked once by the host's compiler. */
-function hotMix(): GuestProgram {
-  return (program ??= guestProgram("hot-mix.s"));
+/** A program, built once by the host's compiler. */
+function built(source: string): GuestProgram {
+  const program = programs.get(source) ?? guestProgram(source);
+  programs.set(source, program);
+  return program;
 }
 
-function native(command: string[], rounds: number): number {
-  const path = hotMix().withWord("rounds", rounds);
-  const start = performance.now();
-  execFileSync(command[0] ?? path, [...command.slice(1), path]);
-  return performance.now() - start;
+/** Processor time of a command in seconds: on a busy machine the wall says nothing. */
+function seconds(command: readonly string[]): number {
+  const script = 'TIMEFORMAT="%3U %3S"; time "$@"';
+  const { stderr, status } = spawnSync("bash", ["-c", script, "-", ...command], {
+    encoding: "utf8",
+  });
+  if (status !== 0) throw new Error(`${command.join(" ")}: ${stderr}`);
+  return stderr
+    .trim()
+    .split(" ")
+    .reduce((sum, part) => sum + Number(part), 0);
 }
 
-/** Millions of instructions a second, by the difference of a long and a short run: start-up does not count. */
-const rateOf = (command: string[]) => (): number => {
-  const long = native(command, 20 * ROUNDS);
-  const short = native(command, ROUNDS);
-  return (19 * ROUNDS * ROUND) / (long - short) / 1000;
-};
+/** Seconds that so many more rounds take a program outside: start-up does not count. */
+function outside(via: readonly string[], work: Work): number {
+  const [long, short] = work.paths;
+  return seconds([...via, long]) - seconds([...via, short]);
+}
 
-/** On a memory with 32-bit addresses, or with 64-bit ones. */
-const interpreted = (wide: boolean) => (): number => {
+/** One loop of a program: how often it runs in a measurement, and less for what start-up takes. */
+interface Work {
+  readonly source: string;
+  readonly words: Readonly<Record<string, number>>;
+  readonly rounds: number;
+  readonly paths: readonly [string, string];
+}
+
+const SHORT = 20;
+const RSP = 4;
+
+function workOf(source: string, words: Readonly<Record<string, number>>, rounds: number): Work {
+  let paths: [string, string] | undefined;
+  return {
+    source,
+    words,
+    rounds,
+    get paths() {
+      const path = (n: number): string => built(source).withWords({ ...words, rounds: n });
+      return (paths ??= [path(rounds), path(rounds / SHORT)]);
+    },
+  };
+}
+
+const processors = new Map<string, FlatProcessor>();
+
+/** Seconds of so many rounds in a processor of ours, translated code at hand from the rounds before. */
+async function inside(tier: 0 | "auto", work: Work, wide = false): Promise<number> {
+  const program = built(work.source);
+  const key = `${work.source} ${tier} ${wide}`;
+  const ramBytes = 8 * 1024 * 1024;
   const processor =
-    processors.get(wide) ?? hotMix().load(createFlatProcessor({ ramBytes: 8 * 1024 * 1024, wide }));
-  processors.set(wide, processor);
+    processors.get(key) ?? program.load(createFlatProcessor({ ramBytes, tier, wide }));
+  processors.set(key, processor);
   const { memory, vcpu } = processor;
-  memory.writeUint32(hotMix().symbol("rounds"), ROUNDS);
-  vcpu.rip = BigInt(hotMix().entry);
-  vcpu.halted = false;
-  const before = vcpu.instructions;
-  const start = performance.now();
-  // The program's exit is a SYSCALL, which leads to the HLT at address 0.
-  const end = vcpu.run(Number.MAX_SAFE_INTEGER);
-  const elapsed = performance.now() - start;
-  if (end !== "halt") throw new Error(`it ended by ${end}`);
-  return (vcpu.instructions - before) / elapsed / 1000;
-};
+  const run = (rounds: number): number => {
+    for (const [name, value] of Object.entries({ ...work.words, rounds })) {
+      memory.writeUint32(program.symbol(name), value);
+    }
+    vcpu.rip = BigInt(program.entry);
+    vcpu.registers[RSP] = BigInt(ramBytes - 64);
+    vcpu.halted = false;
+    const start = process.cpuUsage();
+    // The program's exit is a SYSCALL, which leads to the HLT at address 0.
+    for (let end = "budget"; end !== "halt"; end = vcpu.run(1_000_000)) {
+      if (end !== "budget") throw new Error(`it ended by ${end}`);
+    }
+    const { user, system } = process.cpuUsage(start);
+    return (user + system) / 1e6;
+  };
+  run(work.rounds / SHORT);
+  // What was hot is compiled beside the run.
+  for (let i = 0; i < 20; i++) await new Promise((resolve) => setTimeout(resolve, 10));
+  return run(work.rounds) - run(work.rounds / SHORT);
+}
+
+const TCG = { debian: ["qemu-user"] };
+const GCC = { debian: ["gcc", "binutils"] };
+
+function loop(name: string, work: Work): Case {
+  return {
+    name,
+    unit: "s",
+    better: "lower",
+    ours: { name: "queztl", needs: GCC, measure: () => inside("auto", work) },
+    peers: [
+      {
+        name: "QEMU TCG (user mode)",
+        needs: TCG,
+        measure: () => outside(["qemu-x86_64"], work),
+      },
+      { name: "native", measure: () => outside([], work) },
+    ],
+  };
+}
+
+const HOT_MIX = workOf("hot-mix.s", {}, 4_000_000);
+
+const KERNELS: readonly (readonly [name: string, rounds: number])[] = [
+  ["sieve", 100],
+  ["sort", 40],
+  ["matrix multiply, integer", 100],
+  ["CRC-32, bit by bit", 100],
+  ["SHA-256", 100],
+  ["compression, LZ", 240],
+  ["linked list", 100],
+  ["bytecode interpreter", 100],
+  ["matrix multiply, double", 60],
+  ["n-body, double", 40],
+  ["FFT, double", 600],
+];
 
 const code = readFileSync(process.execPath).subarray(32 << 20, 40 << 20);
 
@@ -86,37 +167,20 @@ function decodedByIced(): number {
 
 export default defineBench({
   summary:
-    "the processor without a machine around it: decoding, and the interpreter on the hot mix",
+    "the processor without a machine around it: loops that programs are made of, and decoding",
   cases: [
+    loop("the hot mix", HOT_MIX),
     {
-      name: "interpreter on the hot mix",
-      unit: "M instructions/s",
-      better: "higher",
-      ours: {
-        name: "queztl interpreter",
-        needs: { debian: ["gcc", "binutils"] },
-        measure: interpreted(false),
-      },
+      name: "the hot mix, for guests above 3.5 GiB",
+      unit: "s",
+      better: "lower",
+      ours: { name: "64-bit memory", needs: GCC, measure: () => inside("auto", HOT_MIX, true) },
       peers: [
-        {
-          name: "QEMU TCG (user mode)",
-          needs: { debian: ["qemu-user"] },
-          measure: rateOf(["qemu-x86_64"]),
-        },
-        { name: "native", measure: rateOf([]) },
+        { name: "32-bit memory", measure: () => inside("auto", HOT_MIX) },
+        { name: "interpreted", measure: () => inside(0, HOT_MIX) },
       ],
     },
-    {
-      name: "interpreter on the hot mix, for guests above 3.5 GiB",
-      unit: "M instructions/s",
-      better: "higher",
-      ours: {
-        name: "64-bit memory",
-        needs: { debian: ["gcc", "binutils"] },
-        measure: interpreted(true),
-      },
-      peers: [{ name: "32-bit memory", measure: interpreted(false) }],
-    },
+    ...KERNELS.map(([name, rounds], kernel) => loop(name, workOf("kernels.c", { kernel }, rounds))),
     {
       name: "decoding the bytes of a program",
       unit: "M instructions/s",

@@ -11,8 +11,8 @@ export interface GuestProgram {
   /** Address of its first instruction. */
   readonly entry: number;
   symbol(name: string): number;
-  /** A copy of the program with a 32-bit word of its data set; the copy's path. */
-  withWord(symbol: string, value: number): string;
+  /** A copy of the program with 32-bit words of its data set; the copy's path. */
+  withWords(values: Readonly<Record<string, number>>): string;
   /** Loads it at its addresses, with a HLT at address 0 where a system call ends. */
   load(processor: FlatProcessor): FlatProcessor;
 }
@@ -22,8 +22,10 @@ export function guestProgram(source: string): GuestProgram {
   const folder = mkdtempSync(join(tmpdir(), "queztl-bench-"));
   const path = join(folder, "program");
   const input = fileURLToPath(new URL(`../guest/${source}`, import.meta.url));
-  const options = ["-nostdlib", "-static", "-Wl,-Ttext-segment=0x100000", "-Wl,--build-id=none"];
-  execFileSync("gcc", [...options, "-o", path, input]);
+  const options =
+    "-O2 -fno-stack-protector -ffreestanding -fno-tree-loop-distribute-patterns -mno-red-zone " +
+    "-fno-math-errno -fno-pie -no-pie -mstackrealign -nostdlib -static -Wl,-Ttext-segment=0x100000 -Wl,--build-id=none";
+  execFileSync("gcc", [...options.split(" "), "-o", path, input]);
   const file = readFileSync(path);
   const elf = parseElf(file);
   const symbols = new Map(
@@ -41,15 +43,17 @@ export function guestProgram(source: string): GuestProgram {
   return {
     entry: symbol("_start"),
     symbol,
-    withWord(name, value) {
-      const address = symbol(name);
-      const segment = elf.segments.find(
-        (s) => address >= s.physical && address < s.physical + s.bytes.length,
-      );
-      if (segment === undefined) throw new Error(`${name} is not in the file`);
+    withWords(values) {
       const copy = Uint8Array.from(file);
-      const at = segment.bytes.byteOffset - file.byteOffset + (address - segment.physical);
-      new DataView(copy.buffer).setUint32(at, value, true);
+      for (const [name, value] of Object.entries(values)) {
+        const address = symbol(name);
+        const segment = elf.segments.find(
+          (s) => address >= s.physical && address < s.physical + s.bytes.length,
+        );
+        if (segment === undefined) throw new Error(`${name} is not in the file`);
+        const at = segment.bytes.byteOffset - file.byteOffset + (address - segment.physical);
+        new DataView(copy.buffer).setUint32(at, value, true);
+      }
       const target = join(folder, `copy-${copies++}`);
       writeFileSync(target, copy);
       chmodSync(target, 0o755);

@@ -52,7 +52,7 @@ class EmulatedVcpu implements EngineVcpu {
 
 /** How the emulator runs code. */
 export interface EmulatorOptions {
-  /** 0, the default, has everything interpreted; `auto` has hot code translated. The guest sees no difference. */
+  /** 0 has everything interpreted; `auto`, the default, has hot code translated. The guest sees no difference. */
   readonly tier?: 0 | "auto";
 }
 
@@ -63,7 +63,7 @@ export function createEmulatorEngine(emulator: EmulatorOptions = {}): Engine {
     arenaBytes: (cpus) => CODE_ARENA_BYTES + cpus * VCPU_ARENA_BYTES,
     create(options: EngineBoard): EngineInstance {
       const { memory, ports, mmio, clock, entropy, cpus } = options;
-      const board = createBoard(memory, ports, mmio, emulator);
+      const board = createBoard(memory, ports, mmio, { tier: emulator.tier ?? "auto" });
       const vcpus = Array.from(
         { length: cpus },
         (_, id) =>

@@ -22,7 +22,7 @@ test("only a kernel → the defaults", () => {
     balloon: false,
     debugExit: false,
     engine: "auto",
-    tier: 0,
+    tier: "auto",
     seed: undefined,
     timeoutSeconds: undefined,
     statsFile: undefined,
@@ -36,7 +36,7 @@ test("every flag → what it says", () => {
     "--net user,allow=127.0.0.1:80,allow=10.0.0.0/8,deny=10.1.0.0/16,mac=52:54:00:00:00:02 --net none " +
     "--net switch,listen=/s --net switch,connect=/t,mac=52:54:00:00:00:03 " +
     "--serial out.log --console stdio --balloon --debug-exit " +
-    "--engine emulator --tier auto --seed 7 --timeout 30 --stats s.json";
+    "--engine emulator --tier 0 --seed 7 --timeout 30 --stats s.json";
   expect(run(...args.split(" "), "--append", "quiet x=1,2")).toEqual({
     kernel: "k",
     initrds: ["a", "b"],
@@ -69,7 +69,7 @@ test("every flag → what it says", () => {
     balloon: true,
     debugExit: true,
     engine: "emulator",
-    tier: "auto",
+    tier: 0,
     seed: 7,
     timeoutSeconds: 30,
     statsFile: "s.json",

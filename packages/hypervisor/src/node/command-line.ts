@@ -62,7 +62,7 @@ function parseRun(args: string[]): CommandLine {
   if (values.help) return { command: "help", of: "run" };
   const [surplus] = positionals;
   if (surplus !== undefined) throw usage(`nothing is known to do with ${surplus}`);
-  const { kernel, engine = "auto", tier = "0" } = values;
+  const { kernel, engine = "auto", tier = "auto" } = values;
   const console = parseTerminal(values.console ?? "none");
   // Both would take what is typed.
   const serial = parseTerminal(values.serial ?? (console === "stdio" ? "none" : "stdio"));

@@ -41,7 +41,7 @@ The machine:
   --engine emulator|kvm|auto
                        what runs the guest's code; default auto
   --tier 0|auto        the emulator: interpret everything, or translate hot code to WebAssembly;
-                       the guest sees no difference; default 0
+                       the guest sees no difference; default auto
 
 The run:
   --serial stdio|FILE|none

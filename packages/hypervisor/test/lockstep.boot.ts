@@ -1,0 +1,76 @@
+import { createHash } from "node:crypto";
+import { expect, test } from "vitest";
+import { createEmulatorEngine } from "../src/index.ts";
+import type { Engine, EngineVcpu } from "../src/index.ts";
+import { Guest, imageOf, kernelOf } from "./guest.ts";
+
+const MINUTES = 60_000;
+
+/** Calls `look` with a digest of everything a program can see of the processor after each turn. */
+function watched(tier: 0 | "auto", look: (instructions: number, digest: string) => void): Engine {
+  const inner = createEmulatorEngine({ tier });
+  return {
+    ...inner,
+    create(board) {
+      const instance = inner.create(board);
+      const watch = (vcpu: EngineVcpu): EngineVcpu => ({
+        run(budget) {
+          const exit = vcpu.run(budget);
+          const state = JSON.stringify(instance.save().vcpus, (_, value: unknown) =>
+            typeof value === "bigint" ? `${value}` : value,
+          );
+          look(vcpu.instructions, createHash("md5").update(exit).update(state).digest("base64"));
+          return exit;
+        },
+        requestStop: () => vcpu.requestStop(),
+        reset: () => vcpu.reset(),
+        boot: (state) => vcpu.boot(state),
+        wasStopped: () => vcpu.wasStopped(),
+        get runnable() {
+          return vcpu.runnable;
+        },
+        get instructions() {
+          return vcpu.instructions;
+        },
+      });
+      return {
+        ...instance,
+        vcpus: instance.vcpus.map(watch),
+        get translator() {
+          return instance.translator;
+        },
+      };
+    },
+  };
+}
+
+async function session(engine: Engine): Promise<Guest> {
+  const image = await imageOf("cloud");
+  if (typeof image === "string") throw new Error(image);
+  const kernel = await kernelOf(image, "cryptomgr.notests=1");
+  const guest = await Guest.boot({ ...kernel, engine, seed: 1 }, 10 * MINUTES);
+  await guest.machine.pause();
+  return guest;
+}
+
+test("a seeded boot interpreted and translated → the same state after every turn", async () => {
+  const turns: string[] = [];
+  const first = await session(watched(0, (count, digest) => turns.push(`${count} ${digest}`)));
+  const end = turns.length;
+  await first.machine.stop();
+  let turn = 0;
+  let different: string | undefined;
+  const second = await session(
+    watched("auto", (count, digest) => {
+      if (turn < end && turns[turn] !== `${count} ${digest}`) {
+        different ??= `turn ${turn}, at ${count} instructions`;
+      }
+      turn++;
+    }),
+  );
+  const { translator } = second.machine.statistics;
+  await second.machine.stop();
+  expect(different).toBeUndefined();
+  expect(Math.min(turn, end)).toBeGreaterThan(1000);
+  expect(translator?.executed).toBeGreaterThan(100_000_000);
+});
