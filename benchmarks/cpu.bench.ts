@@ -7,10 +7,6 @@ import type { Case } from "./src/index.ts";
 import { guestProgram } from "./src/guest-program.ts";
 import type { GuestProgram } from "./src/guest-program.ts";
 
-/** Instructions of one round of `guest/hot-mix.s`, its rare branch not counted. */
-const ROUND = 12;
-const ROUNDS = 4_000_000;
-
 const programs = new Map<string, GuestProgram>();
 
 /** A program, built once by the host's compiler. */
