@@ -148,6 +148,21 @@ test("a lifetime, and a time without use → they end the VM, and say that they 
   expect(ends.map(({ reason }) => reason)).toEqual(["lifetime", "idle"]);
 });
 
+test("a damaged folder, and snapshots that could take too much → the others are listed; refused", async () => {
+  await using vm = await create("count", { limits: { snapshotBytes: 3 * 2 ** 20 } });
+  await vm.snapshot("first");
+  await vm.snapshot("second");
+  mkdirSync(join(home, "vms", "damaged"));
+  writeFileSync(join(home, "vms", "damaged", "config.json"), "{");
+  const list = await Vm.list({ home });
+  expect(list.map(({ id, state }) => [id, state])).toEqual([
+    ["damaged", "crashed"],
+    [vm.id, "running"],
+  ]);
+  await using small = await create("count", { limits: { snapshotBytes: 2 ** 20 } });
+  await expect(small.snapshot("one")).rejects.toMatchObject({ code: "QZ_HYPERVISOR_VM_LIMIT" });
+});
+
 test("a home whose sockets' paths are too long for a socket → the same", async () => {
   const far = join(home, "a-folder-with-a-long-name".repeat(5), "another".repeat(12));
   mkdirSync(far, { recursive: true });

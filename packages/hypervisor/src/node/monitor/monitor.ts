@@ -23,6 +23,7 @@ import type { DiskDrive } from "./disk-drive.ts";
 import type { GuestMachine } from "./guest-machine.ts";
 import { Deadlines } from "./deadlines.ts";
 import { privateBytes } from "./private-bytes.ts";
+import { SNAPSHOTS, bytesIn, removePartials } from "./vm-leftovers.ts";
 import { recoverVmDisks, replaceVmDisks, saveVmDisk } from "./vm-disks.ts";
 
 /** The most that a console's log takes on the disk. */
@@ -36,6 +37,8 @@ const MOUNTED = `for d in /sys/block/vd*; do
   [ "$(cat "$d/serial")" = "$1" ] || continue
   grep -q "^/dev/\${d##*/}" /proc/mounts /proc/swaps && exit ${MOUNTED_STATUS}
 done; exit 0`;
+/** Of device faults and resets, in a second. */
+const MOST_EVENTS = 20;
 /** How long the guest may take to tell. */
 const ASK_MS = 15_000;
 
@@ -65,6 +68,9 @@ export class Monitor {
   #saving: Promise<void> = Promise.resolve();
   /** One change of the machine at a time. */
   #changing: Promise<unknown> = Promise.resolve();
+  /** Events that the guest brought about, in which second. */
+  #told = 0;
+  #toldSecond = 0;
   #tellEnd: (end: VmEnd) => void = () => undefined;
   /** Resolves when the VM is over and all that it had is given back. */
   readonly ended: Promise<VmEnd>;
@@ -103,6 +109,7 @@ export class Monitor {
     try {
       // At once: what clients ask for waits behind it.
       await this.#change(async () => {
+        await removePartials(this.#folder.path);
         await recoverVmDisks(this.#folder.path);
         await this.#begin(origin);
       });
@@ -327,6 +334,7 @@ export class Monitor {
   async #snapshot(folder: string, options: SaveMachineOptions): Promise<void> {
     const machine = this.#machine("snapshot");
     this.#checkDisks();
+    await this.#checkSnapshotBytes();
     const running = machine.state === "running";
     const partial = `${folder}.${process.pid}.partial`;
     await machine.pause();
@@ -342,6 +350,16 @@ export class Monitor {
     } finally {
       if (running && machine.end === undefined) machine.start();
     }
+  }
+
+  /** @throws QZ_HYPERVISOR_VM_LIMIT where the snapshots could come to more than they may, with another one */
+  async #checkSnapshotBytes(): Promise<void> {
+    const limit = this.#config.limits.snapshotBytes;
+    if (limit === undefined) return;
+    const most = this.#config.machine.memoryMib * 2 ** 20 + (this.#guest?.quota.used ?? 0);
+    if ((await bytesIn(join(this.#folder.path, SNAPSHOTS))) + most <= limit) return;
+    const what = "the bytes that snapshots may take";
+    throw hypervisorError("QZ_HYPERVISOR_VM_LIMIT", { what, limit });
   }
 
   #machine(operation: string) {
@@ -428,6 +446,13 @@ export class Monitor {
     await this.#server?.close();
   }
 
+  #mayTell(): boolean {
+    const second = Math.floor(performance.now() / 1000);
+    if (second !== this.#toldSecond) this.#told = 0;
+    this.#toldSecond = second;
+    return ++this.#told <= MOST_EVENTS;
+  }
+
   #setState(state: VmState): void {
     if (state === this.#state || this.#end) return;
     this.#state = state;
@@ -447,6 +472,8 @@ export class Monitor {
   }
 
   #tell(event: UntimedEvent): void {
+    // What a guest can bring about as often as it likes must not drown those who listen.
+    if ((event.type === "device-fault" || event.type === "reset") && !this.#mayTell()) return;
     this.#server?.tell({ ...event, at: Date.now() });
   }
 }

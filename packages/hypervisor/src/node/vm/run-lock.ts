@@ -45,7 +45,8 @@ export async function claimRun(folder: string): Promise<number> {
     await writeFile(mine, JSON.stringify(await identify(process.pid)), { mode: 0o600 });
     await link(mine, path);
   } catch (cause) {
-    throw systemCode(cause) === "EEXIST" ? taken() : cause;
+    // Whoever has the run meanwhile removes what others left.
+    throw ["EEXIST", "ENOENT"].includes(systemCode(cause) ?? "") ? taken() : cause;
   } finally {
     await rm(mine, { force: true });
   }

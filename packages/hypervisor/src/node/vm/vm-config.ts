@@ -20,7 +20,7 @@ export const vmLimitsSchema = z.strictObject({
   lifetimeSeconds: positive.optional(),
   /** Seconds without a command, copy or console client after which it is stopped. */
   idleSeconds: positive.optional(),
-  /** Bytes that its snapshots may take in its folder; default 64 GiB. */
+  /** Bytes that its snapshots may take on the disk: one that could exceed it, all its memory counted, is refused. */
   snapshotBytes: count.optional(),
 });
 

@@ -120,7 +120,9 @@ export class Vm implements AsyncDisposable {
     return new Vm(folder, home, false);
   }
 
-  /** All VMs, by id; those whose monitor was killed are "crashed". No monitor is asked. */
+  /**
+   * All VMs, by id; those whose monitor was killed, or whose folder is damaged, are "crashed". No monitor is asked.
+   */
   static async list(options: VmHome = {}): Promise<VmSummary[]> {
     const { home = queztlHome() } = options;
     await sweepVms(home);
@@ -129,8 +131,10 @@ export class Vm implements AsyncDisposable {
       try {
         summaries.push(await inspectVm(new VmFolder(home, id)));
       } catch (error) {
-        // It was removed meanwhile.
-        if (!isQueztlError(error, "QZ_HYPERVISOR_VM_UNKNOWN")) throw error;
+        if (isQueztlError(error, "QZ_HYPERVISOR_VM_FOLDER"))
+          summaries.push(damaged(home, id, error));
+        // Or it was removed meanwhile.
+        else if (!isQueztlError(error, "QZ_HYPERVISOR_VM_UNKNOWN")) throw error;
       }
     }
     return summaries;
@@ -464,4 +468,20 @@ export class Vm implements AsyncDisposable {
       ...(signal && { signal }),
     });
   }
+}
+
+/** A VM whose files cannot be read hides no others, and can be destroyed. */
+function damaged(home: string, id: string, error: Error): VmSummary {
+  return {
+    id,
+    state: "crashed",
+    folder: new VmFolder(home, id).path,
+    pid: undefined,
+    end: { reason: "failure", message: error.message },
+    image: undefined,
+    labels: {},
+    createdAt: new Date(0).toISOString(),
+    memoryMib: 0,
+    cpus: 0,
+  };
 }
