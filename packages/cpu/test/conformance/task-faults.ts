@@ -27,7 +27,8 @@ import {
 import { At, P, Selector, U, W, descriptor } from "./world.ts";
 import type { Case, World, WorldOptions } from "./world.ts";
 
-/** Faults of a task switch, in the old task or the new one (Intel SDM vol. 3, table 8-1). */
+// Faults of a task switch, in the old task or the new one (Intel SDM vol. 3, table 8-1).
+
 /** A fault of the switch while the old task is still the current one: nothing has changed. */
 const refused = (
   name: string,

@@ -226,3 +226,22 @@ test("pages outside RAM → cannot be discarded", async () => {
       expect.toSatisfy((e) => isQueztlError(e, "QZ_MEMORY_OUT_OF_RANGE")),
     ); // prettier-ignore
 });
+
+test("RAM in a memory of 64-bit addresses → saved, read and mapped as any other", async () => {
+  const wide = () => new GuestMemory({ ramBytes: RAM, wide: true });
+  const a = wide();
+  const last = RAM - 8;
+  a.writeUint64(0x1000, 76n);
+  a.startDirtyTracking();
+  a.writeUint64(last, 77n);
+  expect(a.takeDirtyPages()).toEqual([RAM - PAGE_BYTES]);
+  const { storedPages } = await writeSnapshotFile(at("wide"), a);
+  expect(storedPages).toBe(2);
+  const b = wide();
+  const host = await HostMemory.open(b);
+  const { mapped } = await restoreSnapshotFile(b, at("wide"), { host });
+  expect(mapped).toBe(host.available);
+  expect([b.readUint64(0x1000), b.readUint64(last), b.readUint64(0x2000)]).toEqual([76n, 77n, 0n]);
+  b.writeUint64(last, 78n);
+  expect(a.readUint64(last)).toBe(77n);
+});
