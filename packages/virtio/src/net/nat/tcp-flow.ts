@@ -82,6 +82,8 @@ export class TcpFlow {
 
   #timer: Timer | undefined;
   #timeouts = 0;
+  /** Where the segment ended that was sent again, alone, after a timeout. */
+  #resentTo: number | undefined;
 
   /** @param first the initial sequence number, unguessable. */
   constructor(link: TcpFlowLink, first: number) {
@@ -298,6 +300,9 @@ export class TcpFlow {
       this.#out.drop(bytes);
       this.#unacknowledged = segment.acknowledged;
       if (ahead(this.#next, this.#unacknowledged) < 0) this.#next = this.#unacknowledged;
+      // Just what was sent again: what followed it is lost too. More: the guest was only slow.
+      if (this.#resentTo === segment.acknowledged) this.#next = this.#unacknowledged;
+      this.#resentTo = undefined;
       if (count > bytes) this.#out.drop(this.#out.length);
       this.#timeouts = 0;
       this.#duplicates = 0;
@@ -405,14 +410,35 @@ export class TcpFlow {
       this.#sendSyn();
       return;
     }
-    this.#next = this.#unacknowledged;
     if (this.#guestWindow === 0 && this.#out.length > 0) this.#probe();
-    else this.output();
+    else this.#resend();
     this.#arm();
+  }
+
+  /** The first segment once more, and not all that followed: a guest that is only slow has it. */
+  #resend(): void {
+    const sent = Math.min(ahead(this.#next, this.#unacknowledged), this.#out.length);
+    const length = Math.min(sent, this.#segmentSize, this.#guestWindow);
+    if (length <= 0) {
+      this.#next = this.#unacknowledged;
+      this.output();
+      return;
+    }
+    this.#resentTo = (this.#unacknowledged + length) >>> 0;
+    this.#link.send({
+      sequence: this.#unacknowledged,
+      acknowledged: this.#expected,
+      flags: TcpFlag.Ack,
+      window: this.#window(),
+      payloadBytes: length,
+      payload: (target) => this.#out.copy(0, target),
+      cutTo: this.#segmentSize,
+    });
   }
 
   /** One byte into a shut window, so that an opening that got lost is told again. */
   #probe(): void {
+    this.#next = this.#unacknowledged;
     const probed = (this.#next + 1) >>> 0;
     if (ahead(probed, this.#highest) > 0) this.#highest = probed;
     this.#link.send({

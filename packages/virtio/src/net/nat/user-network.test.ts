@@ -8,6 +8,7 @@ import { nodeSockets } from "../../node/host-sockets.ts";
 import { pattern, turn } from "../../testing/driver.ts";
 import { TinyGuest, ip, waitFor } from "../../testing/tiny-guest.ts";
 import type { GuestOptions } from "../../testing/tiny-guest.ts";
+import type { Frame, Network } from "../link.ts";
 import { UserNetwork } from "./user-network.ts";
 import type { UserNetworkOptions } from "./user-network.ts";
 
@@ -282,6 +283,39 @@ describe("TCP, against a real server of the host", () => {
     const ticking = setInterval(() => clock.advanceTo(clock.nowNs() + 100e6), 2);
     cleanups.push(() => clearInterval(ticking));
     const connection = await connecting;
+    await waitFor(() => connection.ended);
+    expect(sha(connection.data())).toBe(sha(data));
+  });
+
+  it("a guest that takes two seconds to answer → a segment is sent again now and then, not the whole window", async () => {
+    const data = pattern(500_000);
+    const { port } = await server((socket) => socket.end(data));
+    const { clock, network } = await made();
+    const waiting: Frame[] = [];
+    let slow = false;
+    // Between the network and the guest: what comes while the guest is busy waits.
+    let take: (frame: Frame) => void = () => {};
+    const between: Network = {
+      attach: (nic) => {
+        take = (frame) => nic.deliver(frame);
+        const deliver = (frame: Frame): void => (slow ? void waiting.push(frame) : take(frame));
+        return network.attach({ deliver, hasRoom: () => true });
+      },
+    };
+    const guest = new TinyGuest(between, { window: 256 * 1024, windowScale: 5 });
+    const connecting = guest.connect(HOST, port);
+    await waitFor(() => network.flows.tcp === 1);
+    const connection = await connecting;
+    slow = true;
+    await waitFor(() => waiting.length > 2);
+    for (let i = 0; i < 20; i++) {
+      clock.advanceTo(clock.nowNs() + 100e6);
+      await turn();
+    }
+    const sent = waiting.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    expect(sent).toBeLessThan(300 * 1024);
+    slow = false;
+    for (const frame of waiting) take(frame);
     await waitFor(() => connection.ended);
     expect(sha(connection.data())).toBe(sha(data));
   });
