@@ -53,7 +53,11 @@ test("a timeout and Ctrl-C → their own errors", async () => {
 });
 
 test("two looks at a task → what is new, each step once", () => {
-  const step = (name: string, state: string) => ({ step: name, state, milliseconds: 3 });
+  const step = (name: string, state: string) => ({
+    step: name,
+    state,
+    milliseconds: state === "done" ? 3 : null,
+  });
   const task = (state: string, steps: object[]): Task =>
     ({ id: "t", state, attempts: [{ number: 1, steps }] }) as unknown as Task;
   const first = task("preparing", [step("analyse", "done"), step("vm", "running")]);
@@ -62,8 +66,12 @@ test("two looks at a task → what is new, each step once", () => {
     step("vm", "done"),
     step("run", "running"),
   ]);
-  expect(newsOf(undefined, first)).toEqual(["t: analyse done in 3ms", "t: preparing"]);
-  expect(newsOf(first, second)).toEqual(["t: vm done in 3ms", "t: running"]);
+  expect(newsOf(undefined, first)).toEqual([
+    "t: analyse done in 3ms",
+    "t: vm begins",
+    "t: preparing",
+  ]);
+  expect(newsOf(first, second)).toEqual(["t: vm done in 3ms", "t: run begins", "t: running"]);
   expect(newsOf(second, second)).toEqual([]);
 });
 

@@ -6,7 +6,7 @@ import { qctlErrors } from "../errors.ts";
 import { TransferCommand } from "../files/transfer-command.ts";
 import { downloadFile } from "../files/transfer.ts";
 import type { ResultFile, Task } from "../resources.ts";
-import { printableLine } from "../view/printable.ts";
+import { printable, printableLine } from "../view/printable.ts";
 import { taskResultView } from "../view/task.ts";
 import { byteSize } from "../view/units.ts";
 import { newsOf, progressLines, taskFailed, waitTask } from "./wait-task.ts";
@@ -56,9 +56,18 @@ export abstract class TaskCommand<Class extends typeof Command> extends Transfer
       if (this.format === "json" || this.format === "yaml") await this.show(taskResultView, task);
       throw taskFailed(task);
     }
-    await this.show(taskResultView, task);
+    if (this.format === "text" && task.result === undefined) await this.showOutput(client, task.id);
+    else await this.show(taskResultView, task);
     for (const lesson of task.learned) this.say(`learned: ${printableLine(lesson)}`);
     return task;
+  }
+
+  /** The result of a program that gives none is what it wrote. */
+  private async showOutput(client: QueztlClient, task: string): Promise<void> {
+    const { items } = await collect(Number.POSITIVE_INFINITY, (page) =>
+      client.task.logs.query({ task, streams: ["stdout"], ...page }),
+    );
+    this.write(printable(items.map(({ text }) => text).join("")));
   }
 
   /** Fetches the files that a task has left into a directory. */

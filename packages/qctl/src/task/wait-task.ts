@@ -72,10 +72,12 @@ export function newsOf(before: Task | undefined, task: Task): string[] {
     lines.push(`${task.id}: attempt ${last.number}`);
   }
   for (const step of last?.steps ?? []) {
-    if (step.state !== "done" && step.state !== "failed") continue;
+    // Of steps that take long it is told when they begin.
+    const isSlow = step.state === "running" && (step.step === "vm" || step.step === "run");
+    if (step.state !== "done" && step.state !== "failed" && !isSlow) continue;
     if (stateOf(known, step.step) === step.state) continue;
     const took = step.milliseconds === null ? "" : ` in ${duration(step.milliseconds / 1000)}`;
-    lines.push(`${task.id}: ${step.step} ${step.state}${took}`);
+    lines.push(`${task.id}: ${step.step} ${isSlow ? "begins" : step.state}${took}`);
   }
   if (before?.state !== task.state) lines.push(`${task.id}: ${task.state}`);
   return lines;

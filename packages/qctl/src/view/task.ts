@@ -89,7 +89,7 @@ export const taskStatesView: View<{ readonly items: readonly Task[] }> = {
   names: ({ items }) => items.map(({ id }) => id),
 };
 
-/** The outcome of a task that was waited for: its result alone where it has one. */
+/** The outcome of a task that was waited for: its result alone. */
 export const taskResultView: View<Task> = {
   text: (task, page) =>
     task.result === undefined ? taskView.text(task, page) : JSON.stringify(task.result, null, 2),
