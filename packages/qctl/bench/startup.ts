@@ -5,7 +5,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
-import { isMainThread, parentPort, Worker } from "node:worker_threads";
+import { isMainThread, Worker } from "node:worker_threads";
 import { ADMIN_TOKEN, createFakeServices, startTestServer } from "@queztl/api/testing";
 
 const ROUNDS = Number(process.env["ROUNDS"] ?? 15);
@@ -13,10 +13,12 @@ const bin = join(import.meta.dirname, "../bin/qctl.js");
 
 if (!isMainThread) {
   // The server answers from a thread of its own while this one waits for a command's end.
-  parentPort?.postMessage((await startTestServer(createFakeServices())).url);
+  console.log((await startTestServer(createFakeServices())).url);
 } else {
-  const server = new Worker(new URL(import.meta.url));
-  const url = await new Promise<string>((resolve) => server.once("message", resolve));
+  const server = new Worker(new URL(import.meta.url), { stdout: true });
+  const url = await new Promise<string>((resolve) =>
+    server.stdout.once("data", (text) => resolve(String(text).trim())),
+  );
   const environment = { ...process.env, QUEZTL_SERVER: url, QUEZTL_TOKEN: ADMIN_TOKEN };
   const subjects: Record<string, string[]> = {
     "node -e 0": [process.execPath, "-e", "0"],
