@@ -1,76 +1,138 @@
 /**
- * What `npm start` runs until the server exists: a Debian Linux, its kernel unmodified, in a virtual machine that
- * the brain sizes, on the emulated processor. On a terminal it ends in the guest's shell; elsewhere the
- * guest says what it is and powers off.
+ * What `npm start` runs: a server on the embedded database, and one task from its words to what was learned of it. On a
+ * terminal the server stays up; elsewhere the program ends with the task.
  */
-import { spawn } from "node:child_process";
-import { fileURLToPath } from "node:url";
-import { createBrain } from "@queztl/brain";
-import { READY_LINE } from "@queztl/images";
-import { buildImage } from "@queztl/images/node";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createQueztlClient, SYSTEM_PRINCIPAL } from "@queztl/api";
+import { isQueztlError } from "@queztl/errors";
+import { type RunningServer, startServer } from "@queztl/server";
+import { magneticSurvey } from "./example-survey.ts";
 
-const TASK = "Boot a small Debian Linux and look around in its shell";
-const TOUR = ["uname -a", "nproc", "free -m", "awk 'BEGIN { print 355 / 113 }'", "poweroff"];
-const MAIN = fileURLToPath(new URL("../packages/hypervisor/src/node/main.ts", import.meta.url));
+const TASK = "Process mining MAG survey";
+/** Where nobody watches, something that hangs must end. */
+const LONGEST_MS = 1_800_000;
 
-const say = (text: string): void => console.log(`queztl: ${text}`);
-
-say(`the task: ${TASK}`);
-const brain = createBrain({ clock: { now: () => Date.now() / 1000 } });
-const decision = brain.estimate(brain.analyse({ description: TASK, limits: { memoryMib: 512 } }));
-const { memoryMib, vcpus } = decision.resources;
-say(`the brain gives it ${memoryMib} MiB and ${vcpus} vCPU, because`);
-for (const reason of decision.reasons) console.log(`  - ${reason}`);
-
-say("the guest: Debian's cloud kernel and busybox, from Debian's packages or the cache");
-const image = await buildImage({
-  flavour: "cloud",
-  onProgress({ step, package: name = "", bytes, totalBytes }) {
-    // While a package downloads, its progress is one line that is written over.
-    if (bytes === undefined) say(`  ${step} ${name}`);
-    else if (process.stdout.isTTY) {
-      const percent = totalBytes ? ` ${Math.floor((100 * bytes) / totalBytes)} %` : "";
-      process.stdout.write(
-        `\rqueztl:   ${step} ${name}${percent}   ${bytes === totalBytes ? "\n" : ""}`,
-      );
-    }
-  },
-}).catch((error: unknown) => {
-  say(`no guest image can be had: ${error instanceof Error ? error.message : String(error)}`);
-  say(
-    "it needs apt, or a Debian mirror named by QUEZTL_DEBIAN_MIRRORS, the first time; later runs need no network.",
-  );
-  process.exit(1);
-});
-say(`Linux ${image.release} boots now; a terminal leaves the guest with Ctrl-A x`);
-
-const interactive = process.stdin.isTTY && process.stdout.isTTY;
+const say = (text = ""): void => console.log(text === "" ? "" : `queztl: ${text}`);
+const interactive = process.stdout.isTTY && process.stdin.isTTY;
 const started = performance.now();
-const words = ["run", "--kernel", image.kernel.path, "--initrd", image.initramfs.path];
-const size = ["--memory", String(memoryMib), "--cpus", String(vcpus)];
-const append = ["--append", "console=ttyS0 cryptomgr.notests=1 panic=-1 quiet"];
-const bounded = interactive ? [] : ["--timeout", "600"];
-const child = spawn(
-  process.execPath,
-  ["--conditions=@queztl/source", MAIN, ...words, ...size, ...append, ...bounded],
-  { stdio: interactive ? "inherit" : ["pipe", "pipe", "inherit"] },
-);
-let seen = "";
-child.stdout?.setEncoding("utf8").on("data", (text: string) => {
-  process.stdout.write(text);
-  const before = seen;
-  seen = (seen + text).slice(-4096);
-  if (!before.includes(READY_LINE) && seen.includes(READY_LINE)) {
-    say(`the guest was ready after ${((performance.now() - started) / 1000).toFixed(1)} s`);
-  }
-  // The shell's prompt ends in "# ", after which it asks where the cursor is: one command a prompt.
-  if (seen.replaceAll("\u001b[6n", "").endsWith("# ")) {
-    seen = "";
-    const command = TOUR.shift();
-    if (command !== undefined) child.stdin?.write(`${command}\n`);
-  }
+const since = (from = started): string => `${((performance.now() - from) / 1000).toFixed(1)} s`;
+
+const server = await startServer({
+  settings: { "log.level": "warn", ...(interactive ? {} : { port: 0 }) },
+  onStep: (step) => say(`  ${step}`),
 });
-child.on("close", (code) => {
-  say(code === 0 ? "the guest powered off" : `the machine ended with ${code}`);
-  process.exitCode = code ?? 1;
-});
+say(`the server answers at ${server.url} after ${since()}; its home is ${server.home}`);
+const token = await ownToken(server);
+const client = createQueztlClient({ url: server.url, token });
+
+let status = 0;
+const stop = async (): Promise<void> => {
+  const { vms, tasks } = await server.close();
+  if (vms + tasks > 0) say(`${vms} VMs and ${tasks} tasks go on; the next start takes them over`);
+  process.exit(status);
+};
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void stop());
+if (!interactive) {
+  setTimeout(() => {
+    say(`given up after ${LONGEST_MS / 60_000} minutes`);
+    status = 1;
+    void stop();
+  }, LONGEST_MS).unref();
+}
+
+try {
+  await runExample();
+} catch (error) {
+  status = 1;
+  say(isQueztlError(error) ? `${error.message} (${error.code})` : String(error));
+  if (isQueztlError(error) && error.code.startsWith("QZ_IMAGES_")) {
+    say(
+      "the first time needs apt, or a Debian mirror named by QUEZTL_DEBIAN_MIRRORS; later runs need no network",
+    );
+  }
+}
+if (interactive && status === 0) {
+  say();
+  say(`stays up at ${server.url}; Ctrl-C stops it. For other programs on this computer:`);
+  console.log(`  export QUEZTL_URL=${server.url} QUEZTL_TOKEN=${token}`);
+} else await stop();
+
+async function runExample(): Promise<void> {
+  const file = await send("MAG-001.csv", magneticSurvey());
+  const data = { survey_id: "MAG-001", points: 50_000, inclination: 62, declination: 4 };
+  say();
+  say(`the task: ${TASK} ${JSON.stringify(data)} with MAG-001.csv`);
+  const task = await client.task.submit.mutate({
+    description: TASK,
+    data,
+    files: [{ name: "MAG-001.csv", file }],
+  });
+  const output = showOutput(task.id);
+  await showDecision(task.id);
+  await output;
+  await showResult(task.id);
+}
+
+/** A token for this start; that of the start before is revoked. */
+async function ownToken({ services }: RunningServer): Promise<string> {
+  const name = "npm start";
+  const call = {
+    principal: SYSTEM_PRINCIPAL,
+    requestId: "npm-start",
+    signal: new AbortController().signal,
+  };
+  const { items } = await services.token.list({ limit: 500, revoked: false }, call);
+  for (const token of items) {
+    if (token.name === name) await services.token.revoke({ token: token.id }, call);
+  }
+  const { secret } = await services.token.create({ name, scopes: ["admin"] }, call);
+  return secret;
+}
+
+async function send(name: string, text: string): Promise<string> {
+  const bytes = Buffer.from(text);
+  const { id: file } = await client.file.create.mutate({ name, bytes: bytes.length });
+  await client.file.write.mutate({ file, offset: 0, data: bytes.toString("base64") });
+  return file;
+}
+
+async function showDecision(task: string): Promise<void> {
+  for (;;) {
+    const { attempts, state } = await client.task.get.query({ task });
+    if (attempts.some(({ resources }) => resources !== null)) break;
+    if (state === "failed") return;
+    await sleep(200);
+  }
+  const { resources, reasons } = await client.brain.explain.query({ task });
+  const { memoryMib, cpu, image } = resources;
+  say(`the brain gives it ${memoryMib} MiB and ${cpu} CPU in the image ${image}, because`);
+  for (const reason of reasons) console.log(`  - ${reason}`);
+}
+
+async function showOutput(task: string): Promise<void> {
+  const pieces = client.task.followLogs.subscribe({ task });
+  for await (const { data } of pieces) {
+    // What a guest writes may drive a terminal: control characters are left out.
+    const text = data.text.replace(/[^\P{Cc}\n\t]/gu, "");
+    for (const line of text.trimEnd().split("\n"))
+      console.log(`  ${data.stream === "system" ? "·" : "|"} ${line}`);
+  }
+}
+
+async function showResult(task: string): Promise<void> {
+  const { state, problem, result, attempts, learned } = await client.task.get.query({ task });
+  if (state !== "succeeded") throw new Error(problem?.message ?? `the task is ${state}`);
+  const last = attempts.at(-1);
+  const steps = last?.steps.map(
+    ({ step, milliseconds }) => `${step} ${Math.round(milliseconds ?? 0)} ms`,
+  );
+  say(`succeeded after ${since()}: ${steps?.join(", ")}`);
+  say(
+    `it used ${Math.round(last?.peakMib ?? 0)} MiB and ${last?.cpuSeconds?.toFixed(1)} s of its processor; the result:`,
+  );
+  console.log(JSON.stringify(result, undefined, 2).split("\n").slice(0, 40).join("\n"));
+  const { items } = await client.task.files.query({ task });
+  for (const { name, bytes } of items) console.log(`  ${name} (${bytes} bytes)`);
+  say("learned:");
+  for (const words of learned) console.log(`  - ${words}`);
+}

@@ -22,9 +22,11 @@ import { createHttpServer } from "./http/http-server.ts";
 import { DEFAULT_IMAGE, Images } from "./images/images.ts";
 import { hostCapacity, Reservations } from "./nodes/capacity.ts";
 import { Nodes } from "./nodes/nodes.ts";
+import { startExporting } from "./observe/exporting.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { OptimisationCycle } from "./optimise/cycle.ts";
 import { IdleVms } from "./optimise/idle-vms.ts";
+import { Standby } from "./optimise/standby.ts";
 import { createStatsService } from "./stats/stats.ts";
 import { TaskLogs } from "./tasks/task-logs.ts";
 import { TaskQueue } from "./tasks/task-queue.ts";
@@ -112,6 +114,7 @@ async function assembled(
   const log = options.log ?? createLog(config);
   mkdirSync(home, { recursive: true, mode: 0o700 });
 
+  undo.defer(startExporting(options.environment ?? process.env, VERSION));
   const database = await openDatabase(config, onStep);
   undo.defer(() => database.close());
   const { records } = database;
@@ -179,11 +182,13 @@ async function assembled(
   });
   await nodes.registerLocal();
   const idle = new IdleVms(fleet, log);
+  const standby = new Standby(vmHost, settings, log);
   const cycle = new OptimisationCycle({
     records,
     brain,
     fleet,
     idle,
+    standby,
     files,
     events,
     settings,

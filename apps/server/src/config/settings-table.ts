@@ -157,6 +157,21 @@ export const SETTINGS = {
     default: true,
     description: "Whether the optimisation cycle acts by itself",
   },
+  "optimize.templateDays": {
+    schema: amount(0.001, 3650),
+    default: 14,
+    description: "Days after which a template that nothing was started from is dropped",
+  },
+  "vms.standby": {
+    schema: count(0, 16),
+    default: 1,
+    description: "Processes at least that stand by to become a VM; forecasts may ask for more",
+  },
+  "vms.mostStandby": {
+    schema: count(0, 16),
+    default: 4,
+    description: "Processes at most that stand by, whatever is forecast",
+  },
   "optimize.idleVmMinutes": {
     schema: amount(0.1, 100_000),
     default: 5,

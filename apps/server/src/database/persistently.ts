@@ -24,11 +24,17 @@ export async function persistently<Result>(
 }
 
 // Connections: SQLSTATE classes 08 (lost), 57P (the server stops or starts), 53 (it has no room), and the network's.
-const CODES = /^(?:08|57P|53)|^(?:ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|CONNECTION_|CONNECT_TIMEOUT)/;
+const CODES =
+  /^(?:08|57P|53|25P02)|^(?:ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|CONNECTION_|CONNECT_TIMEOUT)/;
+
+// What the driver says in words alone.
+const WORDS =
+  /^(?:Connection terminated|Connection ended|timeout exceeded when trying|timeout expired|Client has enc)/;
 
 function isInterruption(cause: unknown): boolean {
   for (let error = cause; error instanceof Error; error = error.cause) {
     if ("code" in error && CODES.test(String(error.code))) return true;
+    if (WORDS.test(error.message)) return true;
   }
   return false;
 }

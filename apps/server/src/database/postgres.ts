@@ -1,7 +1,8 @@
+import { isQueztlError } from "@queztl/errors";
 import { sql } from "drizzle-orm";
-import { drizzle } from "drizzle-orm/postgres-js";
-import { migrate } from "drizzle-orm/postgres-js/migrator";
-import postgres from "postgres";
+import { drizzle } from "drizzle-orm/node-postgres";
+import { migrate } from "drizzle-orm/node-postgres/migrator";
+import { Client, Pool } from "pg";
 import { serverErrors } from "../errors.ts";
 import type { Database } from "./database.ts";
 import { MIGRATIONS } from "./migrations.ts";
@@ -15,8 +16,9 @@ export interface PostgresOptions {
   readonly watchMilliseconds?: number;
 }
 
+const CONNECT_MS = 10_000;
 // Any two numbers that nobody else is likely to lock: "qztl" and 1.
-const LOCK = [0x717a746c, 1] as const;
+const LOCK = [0x717a746c, 1];
 
 /**
  * Opens a Postgres, brings it up to date and takes it for this server: an advisory lock on a connection of its own
@@ -24,34 +26,38 @@ const LOCK = [0x717a746c, 1] as const;
  * `QZ_SERVER_DATABASE_UNAVAILABLE`.
  */
 export async function openPostgres(options: PostgresOptions): Promise<Database> {
-  const { url, connections, watchMilliseconds = 1000 } = options;
-  const common = { onnotice: () => undefined, connect_timeout: 10 };
-  const client = postgres(url, { ...common, max: connections });
-  const guard = postgres(url, { ...common, max: 1, idle_timeout: 0, max_lifetime: null });
+  const { url: connectionString, connections, watchMilliseconds = 1000 } = options;
+  const pool = new Pool({
+    connectionString,
+    max: connections,
+    connectionTimeoutMillis: CONNECT_MS,
+    keepAlive: true,
+  });
+  // A connection that breaks while nobody uses it is replaced by the next query.
+  pool.on("error", () => undefined);
+  const guard = new Guard(connectionString);
   const lost = new AbortController();
+  let watch: NodeJS.Timeout | undefined;
   const close = async () => {
     clearInterval(watch);
-    await Promise.all([client.end({ timeout: 5 }), guard.end({ timeout: 1 })]);
+    await Promise.all([pool.end(), guard.close()]);
   };
-  const stillOurs = async () => {
-    // Where it does not answer nobody else can have it either.
-    const ours = await locked(guard).catch(() => true);
-    if (!ours) lost.abort(serverErrors("QZ_SERVER_DATABASE_IN_USE"));
-  };
-  let watch: NodeJS.Timeout | undefined;
   try {
-    if (!(await locked(guard))) throw serverErrors("QZ_SERVER_DATABASE_IN_USE");
-    const records = drizzle({ client, schema, casing: "snake_case" });
+    if (!(await guard.hold())) throw serverErrors("QZ_SERVER_DATABASE_IN_USE");
+    const records = drizzle({ client: pool, schema, casing: "snake_case" });
     await migrate(records, { migrationsFolder: MIGRATIONS });
     // After a restart of Postgres the connection, and with it the lock, is gone: take it again or give up.
-    watch = setInterval(() => {
-      void stillOurs();
-    }, watchMilliseconds);
+    const look = async () => {
+      // Where it does not answer nobody else can have it either.
+      const ours = await guard.hold().catch(() => true);
+      if (!ours) lost.abort(serverErrors("QZ_SERVER_DATABASE_IN_USE"));
+    };
+    watch = setInterval(() => void look(), watchMilliseconds);
     watch.unref();
     return {
       kind: "postgres",
       records,
-      queue: { connectionString: url, max: 4 },
+      queue: { connectionString, max: 4 },
       lost: lost.signal,
       async check() {
         try {
@@ -64,25 +70,66 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     };
   } catch (cause) {
     await close();
-    if (cause instanceof Error && "code" in cause && String(cause.code).startsWith("QZ_"))
-      throw cause;
-    throw unavailable(cause);
+    throw isQueztlError(cause) ? cause : unavailable(cause);
   }
 }
 
-/** Whether the lock is ours: taking it a second time on the same connection succeeds and is given back. */
-async function locked(guard: postgres.Sql): Promise<boolean> {
-  const [row] = await guard<{ held: boolean }[]>`
-    select exists (
-      select 1 from pg_locks
-      where locktype = 'advisory' and classid = ${LOCK[0]} and objid = ${LOCK[1]}
-        and pid = pg_backend_pid() and granted
-        and database = (select oid from pg_database where datname = current_database())
-    ) as held`;
-  if (row?.held === true) return true;
-  const [taken] = await guard<{ taken: boolean }[]>`
-    select pg_try_advisory_lock(${LOCK[0]}, ${LOCK[1]}) as taken`;
-  return taken?.taken === true;
+/** Holds the lock: it is ours as long as the connection that took it lives. */
+class Guard {
+  readonly #connectionString: string;
+  #client: Client | undefined;
+  #holding: Promise<boolean> | undefined;
+  #closed = false;
+
+  constructor(connectionString: string) {
+    this.#connectionString = connectionString;
+  }
+
+  /** Whether the lock is ours, taken now where it is free; rejects where Postgres does not answer. */
+  hold(): Promise<boolean> {
+    this.#holding ??= this.#hold().finally(() => (this.#holding = undefined));
+    return this.#holding;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#holding?.catch(() => undefined);
+    await this.#client?.end().catch(() => undefined);
+  }
+
+  async #hold(): Promise<boolean> {
+    if (this.#client !== undefined) {
+      const there = await this.#client.query("select 1").then(
+        () => true,
+        () => false,
+      );
+      if (there) return true;
+      this.#client = undefined;
+    }
+    if (this.#closed) return true;
+    const client = new Client({
+      connectionString: this.#connectionString,
+      connectionTimeoutMillis: CONNECT_MS,
+      keepAlive: true,
+    });
+    client.on("error", () => undefined);
+    try {
+      await client.connect();
+      const { rows } = await client.query<{ taken: boolean }>(
+        "select pg_try_advisory_lock($1, $2) as taken",
+        LOCK,
+      );
+      if (rows[0]?.taken === true) {
+        this.#client = client;
+        return true;
+      }
+    } catch (cause) {
+      await client.end().catch(() => undefined);
+      throw cause;
+    }
+    await client.end();
+    return false;
+  }
 }
 
 function unavailable(cause: unknown): Error {

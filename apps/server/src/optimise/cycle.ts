@@ -9,7 +9,9 @@ import { actions } from "../database/schema.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Files } from "../files/files.ts";
 import type { Fleet } from "../vms/fleet.ts";
+import { sortableId } from "../sortable-id.ts";
 import type { IdleVms } from "./idle-vms.ts";
+import type { Standby } from "./standby.ts";
 
 type Optimisation = OutputOf<"brain.optimize">;
 type Action = Optimisation["actions"][number];
@@ -20,6 +22,7 @@ export interface CycleParts {
   readonly brain: BrainHost;
   readonly fleet: Fleet;
   readonly idle: IdleVms;
+  readonly standby: Standby;
   readonly files: Files;
   readonly events: EventLog;
   readonly settings: Settings;
@@ -27,7 +30,7 @@ export interface CycleParts {
 }
 
 const DAY_MS = 24 * 3600 * 1000;
-const MOST_SHOWN = 100;
+const MOST_SHOWN = 500;
 
 /**
  * Every so often: saves what the brain has learned, does what it advises and what idle VMs allow, and writes each action
@@ -70,20 +73,40 @@ export class OptimisationCycle {
   }
 
   async #round(dryRun: boolean): Promise<Optimisation> {
-    const { brain, idle, settings, files, events } = this.#parts;
+    const { brain, idle, standby, settings, files, events } = this.#parts;
     const at = new Date();
     const { recommendations, scored } = brain.brain.optimize();
     const advised = recommendations.flatMap((each) => actionsOf(each));
+    const standing = standby.find(recommendations);
     const found = await idle.find(settings.get("optimize.idleVmMinutes") * 60_000);
-    if (dryRun) return { at: at.toISOString(), actions: [...found, ...advised].slice(0, 500) };
+    const possible = [...standing, ...found, ...advised];
+    if (dryRun) return { at: at.toISOString(), actions: possible.slice(0, MOST_SHOWN) };
     await this.#judge(scored);
-    const done: Action[] = [];
+    const done = standing.map((action) => standby.act(action));
     for (const action of found) done.push(await idle.act(action));
-    for (const action of done) await this.#keep(action, at);
+    done.push(...(await this.#dropTemplates()));
+    for (const action of [...done, ...advised]) await this.#keep(action, at);
     await files.sweep(at);
     await events.prune(new Date(at.getTime() - settings.get("events.keepDays") * DAY_MS));
     await brain.flush();
     return { at: at.toISOString(), actions: [...done, ...advised].slice(0, MOST_SHOWN) };
+  }
+
+  /** Drops templates that nothing is started from any more: each holds a guest's memory on disk. */
+  async #dropTemplates(): Promise<Action[]> {
+    const { fleet, settings } = this.#parts;
+    const days = settings.get("optimize.templateDays");
+    const dropped = await fleet.parts.host.pruneTemplates(days * DAY_MS);
+    return dropped.map(({ image, cpu, memoryMib }) => ({
+      id: sortableId("action"),
+      kind: "template-drop",
+      subject: image,
+      value: memoryMib,
+      reason: `nothing was started from ${image} with ${cpu} CPU and ${memoryMib} MiB for ${days} days`,
+      expectedGain: 0,
+      realisedGain: 0,
+      done: true,
+    }));
   }
 
   async #keep(action: Action, at: Date): Promise<void> {

@@ -114,7 +114,7 @@ export class Attempt {
   async #make(): Promise<AttemptEnd> {
     const { logs, reservations } = this.#parts;
     const { id: task, attempt } = this.#task;
-    const inputs = await this.#parts.records.files(task, "input");
+    const inputs = await this.#inputs();
     const plan = await this.#planned(inputs);
     const decision = await this.#decide(plan, inputs);
     const size = this.#sizeFor(decision);
@@ -157,16 +157,17 @@ export class Attempt {
 
   /** Goes on with what an earlier server began, if its program is still there. */
   async #goOn(found: AttemptRow): Promise<AttemptEnd> {
-    const { fleet, brain, records } = this.#parts;
+    const { fleet, brain } = this.#parts;
     this.#steps.push(...found.steps);
     this.#vm = found.vm ?? undefined;
     this.#decision =
       found.decision === null
         ? undefined
-        : (await brain.store.find({ decision: found.decision }))?.decision;
+        : (await this.#surely(() => brain.store.find({ decision: found.decision ?? "" })))
+            ?.decision;
     const vm = this.#vm === undefined ? undefined : fleet.find(this.#vm);
     if (vm?.state !== "running") return { outcome: "lost" };
-    const inputs = await records.files(this.#task.id, "input");
+    const inputs = await this.#inputs();
     try {
       const plan = await this.#planned(inputs);
       return await this.#follow(vm, plan, inputs, async () => {
@@ -179,6 +180,10 @@ export class Attempt {
       if (this.#stopped !== undefined) throw cause;
       return { outcome: "lost" };
     }
+  }
+
+  #inputs(): Promise<TaskFileRow[]> {
+    return this.#surely(() => this.#parts.records.files(this.#task.id, "input"));
   }
 
   #planned(inputs: readonly TaskFileRow[]): Promise<TaskPlan> {
@@ -279,7 +284,20 @@ export class Attempt {
       by,
       this.#stop.signal,
     );
-    await fleet.start(vm, by, this.#stop.signal);
+    let said = "";
+    await fleet.start(vm, by, {
+      signal: this.#stop.signal,
+      onProgress: (words) => {
+        // A download says a hundred times how far it is; whoever follows wants to know what is done.
+        const step = words.replace(/ \d+ %$/, "");
+        if (step === said) return;
+        said = step;
+        this.#parts.logs
+          .of(task)
+          .say("system", `${words}\n`)
+          .catch(() => undefined);
+      },
+    });
     return vm;
   }
 
@@ -335,7 +353,7 @@ export class Attempt {
       if (outcome === "ok" && plan.skill !== undefined) {
         await this.#folder.verify(rows, plan.skill);
       }
-      await this.#keepRows(rows);
+      await this.#surely(() => this.#keepRows(rows));
     });
     const { refusal } = this.#progress;
     if (plan.skill === undefined || run.exitCode !== EXIT_DATA || refusal === undefined) {
@@ -537,7 +555,8 @@ export class Attempt {
   /** What the task answered: the JSON value in its file `result.json`, if it left one. */
   async #result(): Promise<unknown> {
     const { records } = this.#parts;
-    const [file] = (await records.files(this.#task.id, "result")).filter(
+    const files = await this.#surely(() => records.files(this.#task.id, "result"));
+    const [file] = files.filter(
       ({ name, bytes }) => name === RESULT_FILE && bytes <= LARGEST_RESULT,
     );
     if (file === undefined) return undefined;

@@ -17,6 +17,8 @@ const LOOK_MS = 15;
 
 // Keeps a program's output and end in files, so that whoever comes later finds them.
 const WRAPPER = `dir=$1; shift
+# Whoever finds no number here has removed the folder, or will, and then this ends before it begins.
+echo $$ >"$dir/pid.new" && mv "$dir/pid.new" "$dir/pid" || exit
 "$@" >"$dir/stdout" 2>"$dir/stderr" <"$dir/stdin"
 echo $? >"$dir/exit.new"; mv "$dir/exit.new" "$dir/exit"`;
 
@@ -46,6 +48,8 @@ export function createProcessVms(home: string, options: { mostMemoryMib?: number
     prepare: async () => undefined,
     templates: async () => [],
     dropTemplate: async () => undefined,
+    pruneTemplates: async () => [],
+    standBy: async () => undefined,
     close: async () => undefined,
   };
 }
@@ -149,7 +153,9 @@ class ProcessVm implements HostedVm {
     });
     child.on("error", () => undefined);
     child.unref();
-    await writeFile(join(directory, "pid"), String(child.pid));
+    while (!existsSync(join(directory, "pid")) && child.exitCode === null) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
     return programOf(directory, spec.timeoutSeconds);
   }
 

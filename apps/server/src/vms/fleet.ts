@@ -8,7 +8,7 @@ import { serverErrors } from "../errors.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Reservations } from "../nodes/capacity.ts";
 import { LOCAL_NODE } from "../nodes/nodes.ts";
-import type { HostedVm, VmHost, VmSpec } from "./vm-host.ts";
+import type { HostedVm, StartOptions, VmHost, VmSpec } from "./vm-host.ts";
 
 export type VmRow = typeof vms.$inferSelect;
 
@@ -118,8 +118,8 @@ export class Fleet {
     }
   }
 
-  async start(vm: HostedVm, by: Actor, signal?: AbortSignal): Promise<VmRow> {
-    await vm.start(signal);
+  async start(vm: HostedVm, by: Actor, options: StartOptions = {}): Promise<VmRow> {
+    await vm.start(options);
     return this.moved(vm, "running", "started", by, {
       ports: [...vm.ports],
       startedAt: new Date(),

@@ -1,10 +1,16 @@
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { isQueztlError } from "@queztl/errors";
-import { TEMPLATE_SIZES, TemplateStore, Vm } from "@queztl/hypervisor/node";
+import {
+  StandbyPool,
+  TEMPLATE_SIZES,
+  TemplateStore,
+  Vm,
+  type VmOptions,
+} from "@queztl/hypervisor/node";
 import { serverErrors } from "../errors.ts";
 import { HypervisorVm } from "./hypervisor-vm.ts";
-import type { HostedVm, TemplateSpec, VmHost, VmSpec } from "./vm-host.ts";
+import type { HostedVm, StartOptions, TemplateSpec, VmHost, VmSpec } from "./vm-host.ts";
 
 /** VMs of ours carry this label: others in the same home are left alone. */
 const OURS = "queztl.server";
@@ -15,13 +21,18 @@ const MOST_CPU = 64;
 export function createHypervisorHost(home: string): VmHost {
   const templates = new TemplateStore(home);
   const opened = new Set<HypervisorVm>();
+  const standing: { count: number; pool: StandbyPool | undefined; stop: AbortController } = {
+    count: 0,
+    pool: undefined,
+    stop: new AbortController(),
+  };
   const kept = (vm: HypervisorVm): HypervisorVm => {
     opened.add(vm);
     return vm;
   };
   const context = {
     home,
-    make: (spec: VmSpec, signal?: AbortSignal) => makeVm(home, spec, signal),
+    make: (spec: VmSpec, options: StartOptions) => makeVm(home, spec, options),
     kept,
   };
 
@@ -70,10 +81,7 @@ export function createHypervisorHost(home: string): VmHost {
         cpus: cpu,
         memoryMib,
         labels: { [OURS]: "template" },
-        onProgress: (progress) => {
-          const what = "package" in progress ? ` ${progress.package ?? ""}` : "";
-          onProgress?.(`${progress.step}${what}`);
-        },
+        onProgress: (progress) => onProgress?.(wordsOf(progress)),
         ...(signal && { signal }),
       });
       await vm.destroy();
@@ -93,14 +101,41 @@ export function createHypervisorHost(home: string): VmHost {
         if (record.name === wanted.image && same) await templates.remove(id);
       }
     },
+    async pruneTemplates(unusedMs) {
+      return (await templates.prune({ unusedMs })).map(({ record }) => ({
+        image: record.name,
+        cpu: Number(record.inputs["cpus"] ?? 0),
+        memoryMib: Number(record.inputs["memoryMib"] ?? 0),
+      }));
+    },
+    async standBy(count) {
+      if (count === standing.count) return;
+      standing.count = count;
+      await standing.pool?.close();
+      standing.pool = undefined;
+      if (count === 0) return;
+      const { signal } = standing.stop;
+      const pool = await StandbyPool.open({
+        home,
+        size: count,
+        image: "base",
+        memoryMib: 256,
+        signal,
+      });
+      // Another number may have been asked for while its template was built.
+      if (signal.aborted || standing.count !== count) await pool.close();
+      else standing.pool = pool;
+    },
     async close() {
+      standing.stop.abort(serverErrors("QZ_SERVER_STOPPING"));
+      await standing.pool?.close();
       await Promise.all([...opened].map((vm) => vm.letGo()));
       opened.clear();
     },
   };
 }
 
-function makeVm(home: string, spec: VmSpec, signal: AbortSignal | undefined): Promise<Vm> {
+function makeVm(home: string, spec: VmSpec, { signal, onProgress }: StartOptions): Promise<Vm> {
   const forwards = spec.ports.map(({ guest, host = 0, protocol }) => ({
     guestPort: guest,
     hostPort: host,
@@ -115,7 +150,18 @@ function makeVm(home: string, spec: VmSpec, signal: AbortSignal | undefined): Pr
     labels: { [OURS]: "1" },
     ...(spec.network && { network: { forwards } }),
     ...(signal && { signal }),
+    ...(onProgress && { onProgress: (progress) => onProgress(wordsOf(progress)) }),
   });
+}
+
+/** A step as a person reads it. */
+function wordsOf(progress: Parameters<NonNullable<VmOptions["onProgress"]>>[0]): string {
+  if ("command" in progress) return `${progress.step}: ${progress.command?.join(" ").slice(0, 80)}`;
+  if (!("package" in progress)) return progress.step;
+  const { step, package: name = "", bytes, totalBytes } = progress;
+  const percent =
+    bytes === undefined || !totalBytes ? "" : ` ${Math.floor((100 * bytes) / totalBytes)} %`;
+  return `${step} ${name}${percent}`.trim();
 }
 
 type Bound = VmSpec & { readonly ports: HostedVm["ports"] };

@@ -13,6 +13,7 @@ import type {
   HostedVm,
   RunEnd,
   RunSpec,
+  StartOptions,
   VmLogPiece,
   VmSpec,
   VmUsage,
@@ -21,7 +22,7 @@ import type {
 /** What a VM needs of its host. */
 export interface HypervisorContext {
   readonly home: string;
-  readonly make: (spec: VmSpec, signal?: AbortSignal) => Promise<Vm>;
+  readonly make: (spec: VmSpec, options: StartOptions) => Promise<Vm>;
   readonly kept: (vm: HypervisorVm) => HypervisorVm;
 }
 
@@ -34,6 +35,9 @@ const LOG_PIECE = 16_384;
 const LOG_LOOK_MS = 250;
 const GUEST_ANSWER_MS = 2000;
 const SQUEEZE_MS = 5000;
+const VERDICT_MS = 30_000;
+/** The status of a program that SIGKILL ended. */
+const KILLED = 137;
 const ORDERLY: readonly VmEnd["reason"][] = ["power-off", "stopped", "lifetime", "idle"];
 
 /** A VM of the hypervisor as the server sees it. */
@@ -73,8 +77,8 @@ export class HypervisorVm implements HostedVm {
     if (this.#state === "running" || this.#state === "paused") this.#watchEnd();
   }
 
-  async start(signal?: AbortSignal): Promise<void> {
-    if (this.#vm === undefined) this.#vm = await this.#context.make(this.#spec, signal);
+  async start(options: StartOptions = {}): Promise<void> {
+    if (this.#vm === undefined) this.#vm = await this.#context.make(this.#spec, options);
     else await this.#vm.start();
     this.#state = "running";
     this.#watchEnd();
@@ -388,22 +392,24 @@ export class HypervisorVm implements HostedVm {
       exitCode: signal === undefined ? status : null,
       signal: signal ?? null,
       timedOut,
-      outOfMemory: suspicious && (await this.#oomKills()) > 0,
+      outOfMemory: suspicious && (await this.#ranOut(result)),
       peakMib: usage.peakMemoryBytes / MIB,
       cpuSeconds: usage.userSeconds + usage.systemSeconds,
       wallSeconds: usage.wallSeconds,
     };
   }
 
-  /** How many processes the guest's kernel has killed for lack of memory. */
-  async #oomKills(): Promise<number> {
+  /** Whether the guest's kernel has killed a process for lack of memory; where it cannot say, whether that is likely. */
+  async #ranOut({ status, usage }: ExecResult): Promise<boolean> {
     try {
-      const signal = AbortSignal.timeout(GUEST_ANSWER_MS);
+      const signal = AbortSignal.timeout(VERDICT_MS);
       const bytes = await (await this.#there().agent()).readFile("/proc/vmstat", { signal });
-      return Number(/^oom_kill (\d+)$/m.exec(Buffer.from(bytes).toString("latin1"))?.[1] ?? 0);
+      const kills = /^oom_kill (\d+)$/m.exec(Buffer.from(bytes).toString("latin1"))?.[1];
+      if (kills !== undefined) return Number(kills) > 0;
     } catch {
-      return 0;
+      // A guest without memory may not answer either.
     }
+    return status === KILLED && usage.peakMemoryBytes > (this.#spec.memoryMib * MIB) / 2;
   }
 }
 

@@ -99,6 +99,13 @@ export interface VmLogPiece {
   readonly text: string;
 }
 
+/** How a VM is started. */
+export interface StartOptions {
+  readonly signal?: AbortSignal;
+  /** Hears what a first start is busy with: building an image or a template takes a while. */
+  readonly onProgress?: (step: string) => void;
+}
+
 /** A VM in a process of its own that goes on without the server. */
 export interface HostedVm {
   readonly id: string;
@@ -114,7 +121,7 @@ export interface HostedVm {
   onEnded(
     told: (end: { readonly state: "stopped" | "crashed"; readonly problem: string }) => void,
   ): void;
-  start(signal?: AbortSignal): Promise<void>;
+  start(options?: StartOptions): Promise<void>;
   stop(graceSeconds: number): Promise<void>;
   pause(): Promise<void>;
   resume(): Promise<void>;
@@ -178,6 +185,10 @@ export interface VmHost {
   ): Promise<void>;
   templates(): Promise<readonly TemplateSpec[]>;
   dropTemplate(template: TemplateSpec): Promise<void>;
+  /** Removes templates that nothing was started from for so long; returns them. */
+  pruneTemplates(unusedMs: number): Promise<readonly TemplateSpec[]>;
+  /** How many processes are kept ready to become a VM; 0 keeps none. */
+  standBy(count: number): Promise<void>;
   /** Lets go of everything; VMs go on. */
   close(): Promise<void>;
 }

@@ -120,7 +120,7 @@ export function createVmService(parts: VmServiceParts): ServiceOf<"vm"> {
           call.signal,
         );
         if (!input.start) return vmOf(await fleet.row(id));
-        return vmOf(await fleet.start(vm, actorOf(call), call.signal));
+        return vmOf(await fleet.start(vm, actorOf(call), { signal: call.signal }));
       } catch (cause) {
         reservations.release(id);
         if (fleet.find(id) !== undefined) await fleet.destroy(id, actorOf(call));
@@ -151,7 +151,7 @@ export function createVmService(parts: VmServiceParts): ServiceOf<"vm"> {
       const handle = need(row, "stopped", "crashed");
       reserve(row.id, row);
       try {
-        return vmOf(await fleet.start(handle, actorOf(call), call.signal));
+        return vmOf(await fleet.start(handle, actorOf(call), { signal: call.signal }));
       } catch (cause) {
         reservations.release(row.id);
         throw cause;
