@@ -278,6 +278,12 @@ export class CodeCache {
     code.pieces |= pieces;
   }
 
+  /** Offsets at which the decoded blocks of a mode begin in the page that holds an offset. */
+  blocksIn(mode: CodeMode, offset: number): number[] {
+    const blocks = this.#pages.get(this.pageOf(offset))?.blocks ?? [];
+    return blocks.filter((block) => block.mode === mode).map((block) => block.offset);
+  }
+
   /** The decode mode of a number. */
   modeOf(number: number): CodeMode {
     for (const mode of this.#modes.values()) if (mode.number === number) return mode;

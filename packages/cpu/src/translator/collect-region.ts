@@ -7,6 +7,9 @@ import { HEAD_LIVE, HEAD_QUIET, Head, Record } from "../state/record.ts";
 /** The most instructions and blocks of one region. */
 const MOST_INSTRUCTIONS = 160;
 const MOST_BLOCKS = 48;
+/** The blocks that an indirect jump is compared with, and how far from it they may be. */
+const MOST_GUESSES = 12;
+const FARTHEST_GUESS = 1024;
 /** How often a block must have been entered to be taken into a region. */
 const WARM = 4;
 
@@ -29,6 +32,8 @@ export interface Step {
   readonly length: number;
   /** Of a relative branch. */
   readonly target: Target | undefined;
+  /** Of an indirect jump: offsets of the blocks that it is compared with, the likeliest first. */
+  readonly guesses: readonly number[];
 }
 
 /** Straight-line code of a region; conditional branches may leave it in the middle. */
@@ -63,6 +68,8 @@ export interface CodeSource {
   readonly shapes: readonly (Shape | undefined)[];
   /** How often a block is entered before it is hot. */
   readonly threshold: number;
+  /** Offsets of the blocks that are known in a page. */
+  blocksIn(page: number): number[];
   /** Offset in the WebAssembly memory of code at an address, or −1 if that is not known without further ado. */
   probe(rip: bigint): number;
 }
@@ -89,7 +96,7 @@ export function collectRegion(
     if (blocks.has(offset)) continue;
     const record = mode.records.get(offset);
     if (record === undefined || (offset !== entry && !isWarm(source, record))) continue;
-    const read = readBlock(source, record, offset, page);
+    const read = readBlock(source, mode, record, offset, page);
     const { block } = read;
     if (block.steps.length === 0) continue;
     // A block that another runs into ends there; what it would run on into is there already.
@@ -148,8 +155,28 @@ interface Successor {
   readonly ripPage: bigint;
 }
 
+/** Where a jump through a table may lead: to the blocks behind it that were entered most. */
+function guessesOf(source: CodeSource, mode: CodeMode, from: number, page: number): number[] {
+  const { view } = source;
+  const countOf = (offset: number): number => {
+    const record = mode.records.get(offset);
+    return record !== undefined && isWarm(source, record)
+      ? view.getInt32(record - Record.Length + Head.Count, true)
+      : Infinity;
+  };
+  return source
+    .blocksIn(page)
+    .filter((offset) => Math.abs(offset - from) < FARTHEST_GUESS)
+    .map((offset) => ({ offset, count: countOf(offset) }))
+    .filter(({ count }) => count !== Infinity)
+    .toSorted((a, b) => a.count - b.count)
+    .slice(0, MOST_GUESSES)
+    .map(({ offset }) => offset);
+}
+
 function readBlock(
   source: CodeSource,
+  mode: CodeMode,
   first: number,
   offset: number,
   ripPage: bigint,
@@ -199,7 +226,10 @@ function readBlock(
       relative && shape.size !== 16
         ? locate(Number(view.getBigInt64(record + Record.Immediate, true)))
         : undefined;
-    steps.push({ addressRecord, addressHandler, record, shape, inPage, length, target });
+    const guesses =
+      shape.name === "jmp" && !relative ? guessesOf(source, mode, page + next, page) : [];
+    for (const guess of guesses) successors.push({ offset: guess, ripPage });
+    steps.push({ addressRecord, addressHandler, record, shape, inPage, length, target, guesses });
     addressRecord = 0;
     if (transfers) {
       // Where a call returns to.

@@ -9,7 +9,7 @@ import type { OpcodeEntry } from "../isa/opcode-entry.ts";
 import { OPCODES } from "../isa/opcodes.ts";
 import { encodableForms, encode, operandSizes } from "../isa/testing/encode.ts";
 import { descriptions } from "../semantics/descriptions.ts";
-import { Segment, SegmentField, State } from "../state/layout.ts";
+import { Register, Segment, SegmentField, State } from "../state/layout.ts";
 import { RunStatus } from "../state/status.ts";
 
 const RAM = 64 * 1024;
@@ -286,6 +286,22 @@ describe("translated code against the interpreter", () => {
       memory.writeBytes(CODE + 0x171, Uint8Array.of(2));
     });
     expect(al(changed)).toBe(2);
+  });
+
+  test("jumps through a table → its blocks are in one region with the jump", () => {
+    // mov ecx, 6; again: rax = ecx & 1; jmp [table + rax * 8]; even: ebx += 1, jmp next; odd: ebx += 16;
+    // next: dec ecx; jnz again; jmp $
+    const hex =
+      "b90600000089c883e001488d1511000000ff24c283c301eb0383c310ffc975e5ebfe14100000000000001910000000000000";
+    const { vcpu } = run([...Buffer.from(hex, "hex")], 100, 0, ({ memory, vcpu: cpu }) => {
+      for (const block of [5, 0x14, 0x19, 0x1c]) {
+        cpu.board.code.find(cpu.codeMode, memory.offsetOf(CODE + block, 1));
+      }
+    });
+    expect(vcpu.u32(State.Registers + 8 * Register.Rbx)).toBe(3 * 17);
+    expect(vcpu.rip).toBe(BigInt(CODE + 0x20));
+    // Not at each of the six rounds: only for what was not known when the region was made.
+    expect(vcpu.board.translator?.statistics.exitsToAddress).toBeLessThan(4);
   });
 
   test("too little budget for a block → it is interpreted as far as that goes", () => {

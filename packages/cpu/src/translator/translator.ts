@@ -135,7 +135,8 @@ export class Translator {
     const mode = this.#code.modeOf(view.getUint32(head + Head.Mode, true));
     if (mode.records.get(entry) !== record) return;
     const { threshold } = this.#code;
-    const source: CodeSource = { view, shapes: this.#shapes, threshold, probe };
+    const blocksIn = (page: number): number[] => this.#code.blocksIn(mode, page);
+    const source: CodeSource = { view, shapes: this.#shapes, threshold, blocksIn, probe };
     const region = collectRegion(source, mode, entry, ripPage);
     if (region !== undefined) {
       const live: Live = { region, dropped: false, index: -1, drop: () => this.#drop(live) };

@@ -124,20 +124,21 @@ export function writeRegion(f: FunctionBuilder, region: Region, module: RegionMo
         });
         leaveTo(to, unexecuted);
       };
-      /** Return-address prediction: a return to a call of this region stays in it. */
-      const returnTo = (rip: I64, from: number): void => {
-        if (returns.length > 0) {
-          const to = f.let(rip);
-          const offset = locate(to);
-          for (const block of returns) {
-            const place = (region.blocks[block] as Block).offset;
-            f.if(isAt(offset, place), () => {
-              enterPage(to);
-              goTo(block, from);
-            });
-          }
-          leaveTo(to, 0);
-        } else leaveTo(rip, 0);
+      /** A return to a call of this region, and a jump to one of its blocks, stay in it. */
+      const jumpTo = (rip: I64, blocks: readonly number[], from: number): void => {
+        if (blocks.length === 0) {
+          leaveTo(rip, 0);
+          return;
+        }
+        const to = f.let(rip);
+        const offset = locate(to);
+        for (const block of blocks) {
+          f.if(isAt(offset, (region.blocks[block] as Block).offset), () => {
+            enterPage(to);
+            goTo(block, from);
+          });
+        }
+        leaveTo(to, 0);
       };
 
       const bodies = region.blocks.map((block, from) => () => {
@@ -161,8 +162,9 @@ export function writeRegion(f: FunctionBuilder, region: Region, module: RegionMo
                   f.br(round as Label);
                 },
                 jump: (rip) => {
-                  if (step.shape.name === "ret") returnTo(rip, from);
-                  else leaveTo(rip, rest - 1);
+                  const guesses = step.guesses.map((offset) => index.get(offset));
+                  const known = guesses.filter((block) => block !== undefined);
+                  jumpTo(rip, step.shape.name === "ret" ? returns : known, from);
                 },
                 branch: () => follow(step.target, () => context.targetRip(), from, rest - 1),
               };
