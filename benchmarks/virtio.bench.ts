@@ -78,12 +78,13 @@ function guestOf(name: MachineName): Promise<GuestShell> {
   guest ??= (async () => {
     const image = await openImage("debian", { packages: ["iperf3", "fio"] });
     if (image.disk === undefined) throw new Error("the image has no disk");
-    const scratch = join(folder, `${name}.img`);
+    const file = join(folder, name.replaceAll(" ", "-"));
+    const scratch = `${file}.img`;
     // Not sparse, and in the host's cache.
     writeFileSync(scratch, Buffer.alloc(DISK_BYTES, "queztl"));
     const { program, args } = machines[name];
     const files = { kernel: image.kernel.path, initrd: image.initramfs.path };
-    const disks = { root: image.disk.path, scratch, console: join(folder, `${name}.console`) };
+    const disks = { root: image.disk.path, scratch, console: `${file}.console` };
     return GuestShell.boot(program, args({ ...files, ...disks }));
   })();
   guests.set(name, guest);

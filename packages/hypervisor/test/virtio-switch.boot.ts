@@ -66,8 +66,8 @@ test("two queztl-vm processes on a switch → they ping each other, and a file g
   expect(await listening.run("ping -c 3 -W 10 10.9.0.2")).toContain(" 0% packet loss");
   expect(await connected.run("ping -c 3 -W 10 10.9.0.1")).toContain(" 0% packet loss");
 
-  await listening.run("seq 300000 > /tmp/file; (nc -l -p 99 < /tmp/file &) ; sleep 1");
-  await connected.run("nc 10.9.0.1 99 < /dev/null > /tmp/file");
+  await listening.run("seq 300000 > /tmp/file; httpd -p 80 -h /tmp");
+  await connected.run("wget -q -O /tmp/file http://10.9.0.1/file");
   const sums = await Promise.all(
     [listening, connected].map((each) => each.run("md5sum /tmp/file")),
   );
