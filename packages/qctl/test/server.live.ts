@@ -75,6 +75,7 @@ test("a VM from its making to its end: exec, files both ways, snapshot, fork, to
   expect((await qctl("vm", "restore", "web", "before", "--yes")).code).toBe(0);
   expect((await qctl("vm", "exec", "web", "ls", "/root")).stdout).toContain("bytes");
   expect((await qctl("vm", "fork", "web", "web-2", "-o", "name")).stdout).toBe("web-2\n");
+  expect((await qctl("vm", "exec", "web-2", "hostname")).stdout).toBe("web-2\n");
   expect((await qctl("vm", "exec", "web-2", "ls", "/root")).stdout).toContain("bytes");
   expect((await qctl("vm", "pause", "web-2")).stdout).toBe("web-2 paused\n");
   expect((await qctl("vm", "resume", "web-2")).stdout).toBe("web-2 running\n");

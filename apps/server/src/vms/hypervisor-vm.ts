@@ -145,6 +145,7 @@ export class HypervisorVm implements HostedVm {
       new HypervisorVm({ ...this.#spec, ...spec, ports: [] }, vm, this.#context),
     );
     await fork.refresh();
+    if (fork.state === "running") await fork.#nameGuest();
     return fork;
   }
 
