@@ -35,6 +35,8 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
   });
   // A connection that breaks while nobody uses it is replaced by the next query.
   pool.on("error", () => undefined);
+  // One that breaks in the middle of a transaction fails its query, and besides tells whoever listens to it: somebody must.
+  pool.on("connect", (client) => client.on("error", () => undefined));
   const guard = new Guard(connectionString);
   const lost = new AbortController();
   let watch: NodeJS.Timeout | undefined;
