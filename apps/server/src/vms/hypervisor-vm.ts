@@ -400,17 +400,19 @@ export class HypervisorVm implements HostedVm {
     };
   }
 
-  /** Whether the guest's kernel has killed a process for lack of memory; where it cannot say, whether that is likely. */
-  async #ranOut({ status, usage }: ExecResult): Promise<boolean> {
+  /**
+   * Whether a program ended for lack of memory: it was killed, or says so by the same status as Python's skills do, or the
+   * guest's kernel has killed one of its processes.
+   */
+  async #ranOut({ status }: ExecResult): Promise<boolean> {
+    if (status === KILLED) return true;
     try {
       const signal = AbortSignal.timeout(VERDICT_MS);
       const bytes = await (await this.#there().agent()).readFile("/proc/vmstat", { signal });
-      const kills = /^oom_kill (\d+)$/m.exec(Buffer.from(bytes).toString("latin1"))?.[1];
-      if (kills !== undefined) return Number(kills) > 0;
+      return Number(/^oom_kill (\d+)$/m.exec(Buffer.from(bytes).toString("latin1"))?.[1] ?? 0) > 0;
     } catch {
-      // A guest without memory may not answer either.
+      return false;
     }
-    return status === KILLED && usage.peakMemoryBytes > (this.#spec.memoryMib * MIB) / 2;
   }
 }
 
