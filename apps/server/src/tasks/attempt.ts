@@ -11,7 +11,7 @@ import { sortableId } from "../sortable-id.ts";
 import { problemOf } from "../vms/fleet.ts";
 import type { GuestFile, GuestProgram, HostedVm } from "../vms/vm-host.ts";
 import { readFile } from "node:fs/promises";
-import { GUEST_OVERHEAD_MIB } from "../vms/vm-service.ts";
+import { guestOverheadMib } from "../vms/vm-service.ts";
 import { type AttemptEnd, outcomeOf } from "./attempt-end.ts";
 import { TaskFolder } from "./task-folder.ts";
 import { ProgressLines } from "./progress-lines.ts";
@@ -213,7 +213,7 @@ export class Attempt {
           ...(vcpus === undefined ? {} : { vcpus }),
         },
         limits: {
-          memoryMib: Math.min(limits?.["memoryMib"] ?? Infinity, most - GUEST_OVERHEAD_MIB),
+          memoryMib: Math.min(limits?.["memoryMib"] ?? Infinity, most - guestOverheadMib(plan.image)),
           vcpus: Math.min(
             limits?.["cpu"] ?? Infinity,
             fleet.parts.host.mostCpu,
@@ -245,11 +245,12 @@ export class Attempt {
   #sizeFor({ resources }: Decision): { cpu: number; memoryMib: number } {
     const { fleet, reservations } = this.#parts;
     const { mostMemoryMib, mostCpu } = fleet.parts.host;
+    const overheadMib = guestOverheadMib(resources.image);
     const need = {
       cpu: resources.vcpus,
-      memoryMib: Math.min(resources.memoryMib + GUEST_OVERHEAD_MIB, mostMemoryMib),
+      memoryMib: Math.min(resources.memoryMib + overheadMib, mostMemoryMib),
     };
-    const limit = (this.#task.input.limits?.["memoryMib"] ?? Infinity) + GUEST_OVERHEAD_MIB;
+    const limit = (this.#task.input.limits?.["memoryMib"] ?? Infinity) + overheadMib;
     const { sizes } = fleet.parts.host;
     const cpu = sizes.cpu.find((each) => each >= need.cpu && each <= mostCpu);
     const memoryMib = sizes.memoryMib.find(

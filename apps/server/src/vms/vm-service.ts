@@ -22,8 +22,14 @@ export interface VmServiceParts {
 }
 
 const DEFAULT_DISK_MIB = 1024;
-/** What a guest's kernel and agent take beside a program. */
-export const GUEST_OVERHEAD_MIB = 128;
+// Seen with `free` in guests of the templates; `python` holds an interpreter with its libraries imported.
+const OVERHEAD_MIB: Readonly<Record<string, number>> = { base: 96, debian: 128, python: 256 };
+const OTHER_OVERHEAD_MIB = 192;
+
+/** What a guest's kernel, agent and prepared programs take beside a program, by its image. */
+export function guestOverheadMib(image: string | undefined): number {
+  return OVERHEAD_MIB[image ?? ""] ?? OTHER_OVERHEAD_MIB;
+}
 
 /** The API's side of VMs. */
 export function createVmService(parts: VmServiceParts): ServiceOf<"vm"> {
@@ -84,9 +90,10 @@ export function createVmService(parts: VmServiceParts): ServiceOf<"vm"> {
         );
         const { resources } = decided;
         cpu ??= Math.min(resources.vcpus, host.mostCpu);
-        memoryMib ??= Math.min(resources.memoryMib + GUEST_OVERHEAD_MIB, host.mostMemoryMib);
         diskMib ??= Math.max(DEFAULT_DISK_MIB, Math.ceil(resources.diskMib));
         chosenImage ??= resources.image;
+        const overheadMib = guestOverheadMib(chosenImage ?? parts.defaultImage);
+        memoryMib ??= Math.min(resources.memoryMib + overheadMib, host.mostMemoryMib);
         decision = decided.id;
         await brain.store.settled();
       }
