@@ -213,7 +213,10 @@ export class Attempt {
           ...(vcpus === undefined ? {} : { vcpus }),
         },
         limits: {
-          memoryMib: Math.min(limits?.["memoryMib"] ?? Infinity, most - guestOverheadMib(plan.image)),
+          memoryMib: Math.min(
+            limits?.["memoryMib"] ?? Infinity,
+            most - guestOverheadMib(plan.image),
+          ),
           vcpus: Math.min(
             limits?.["cpu"] ?? Infinity,
             fleet.parts.host.mostCpu,
