@@ -7,8 +7,6 @@ import numpy as np
 
 from .task import InputError
 
-ROWS_MAX = 20_000_000
-
 
 def read_table(path, wanted, optional=()):
     """Columns of numbers by name.
@@ -32,7 +30,6 @@ def read_table(path, wanted, optional=()):
             skiprows=skip,
             usecols=sorted(columns.values()),
             ndmin=2,
-            max_rows=ROWS_MAX,
             encoding="utf-8",
             quotechar='"',
         )
@@ -40,8 +37,6 @@ def read_table(path, wanted, optional=()):
         raise InputError(f"{path.name}: {_first_bad(path, separator, skip, columns) or error}") from None
     if len(values) == 0:
         raise InputError(f"{path.name} has no rows")
-    if len(values) >= ROWS_MAX:
-        raise InputError(f"{path.name} has more than {ROWS_MAX} rows")
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if len(bad):
         raise InputError(f"{path.name}: row {bad[0] + 1} holds something that is not a finite number")

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import tracemalloc
 import unittest
 from pathlib import Path
 
@@ -109,6 +110,16 @@ class Levelling(unittest.TestCase):
 
 
 class Input(unittest.TestCase):
+    def test_a_small_table_takes_little_memory(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "a.csv")
+            path.write_text("x,y,field\n" + "1,2,3\n" * 1000)
+            tracemalloc.start()
+            read_table(path, ["x", "y", "field|mag"])
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        self.assertLess(peak, 2_000_000)
+
     def test_cells_that_are_no_numbers_are_named(self):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "a.csv")
