@@ -1,20 +1,22 @@
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import type { AddressInfo } from "node:net";
 import { spawn } from "@lydell/node-pty";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { qctl, root, temporaryHome } from "./support/cli.ts";
+import { freePort, PATIENCE, Running } from "./support/live.ts";
 
 const home = temporaryHome();
+let port = "";
 
 beforeAll(async () => {
   vi.stubEnv("QUEZTL_HOME", home.path);
   // Images are made once a computer.
   const images = join(homedir(), ".queztl/images");
   if (existsSync(images)) symlinkSync(images, join(home.path, "images"));
-  const up = await qctl("up", "--port", String(await freePort()), "--timeout", "10m");
+  port = String(await freePort());
+  const up = await qctl("up", "--port", port, "--timeout", "10m");
   if (up.code !== 0) throw new Error(up.stderr);
 });
 afterAll(async () => {
@@ -36,6 +38,64 @@ test("a server that runs → up attaches, status tells, doctor finds nothing bro
   expect((await qctl("image", "list", "-o", "name")).stdout).toContain("base\n");
   expect((await qctl("setting", "list", "optimize")).stdout).toContain("optimize.everySeconds");
   expect((await qctl("config", "view")).stdout).toContain("local *");
+});
+
+test("tokens, contexts and settings → made, used, changed, taken back", async () => {
+  const made = await qctl("token", "create", "reader", "--scope", "vm:read", "-q");
+  const secret = made.stdout.trim();
+  const server = `http://127.0.0.1:${port}`;
+  const set = ["config", "set", "reader", "--server", server, "--token", secret];
+  expect((await qctl(...set)).code).toBe(0);
+  expect((await qctl("config", "use", "reader")).code).toBe(0);
+  expect((await qctl("config", "view")).stdout).toContain("reader *");
+  expect((await qctl("vm", "list")).code).toBe(0);
+  const refused = await qctl("vm", "create", "mine", "--cpu", "1", "--memory", "256");
+  expect(refused).toMatchObject({ code: 4, stdout: "" });
+  expect((await qctl("config", "use", "local")).code).toBe(0);
+  const tokens = JSON.parse((await qctl("token", "list", "-o", "json")).stdout) as {
+    items: { id: string; name: string }[];
+  };
+  const { id = "" } = tokens.items.find(({ name }) => name === "reader") ?? {};
+  expect((await qctl("token", "revoke", id, "--yes")).code).toBe(0);
+  expect((await qctl("vm", "list", "--context", "reader")).code).toBe(4);
+  expect((await qctl("config", "set", "reader", "--remove")).code).toBe(0);
+
+  const changed = await qctl("setting", "set", "optimize.everySeconds", "120");
+  expect(changed.stdout).toMatch(/Value +120/);
+  expect((await qctl("setting", "reset", "optimize.everySeconds")).stdout).not.toMatch(/ 120/);
+});
+
+test("nodes: another one is added, cordoned, drained, removed; the local one stays", async () => {
+  const added = await qctl("node", "add", "rack-2", "--cpu", "4", "--memory", "8G");
+  expect(added).toMatchObject({ code: 0, stdout: expect.stringContaining("8 GiB") });
+  expect((await qctl("node", "list")).stdout).toMatch(/rack-2 +unreachable/);
+  expect((await qctl("node", "drain", "rack-2", "--yes")).code).toBe(0);
+  expect((await qctl("node", "remove", "rack-2", "--yes")).code).toBe(0);
+  expect((await qctl("node", "get", "rack-2")).code).toBe(3);
+  expect((await qctl("node", "remove", "local", "--yes")).code).toBe(5);
+  expect((await qctl("node", "cordon", "local")).code).toBe(0);
+  const refused = await qctl("vm", "create", "nowhere", "--cpu", "1", "--memory", "256");
+  expect(refused.code).not.toBe(0);
+  expect((await qctl("vm", "get", "nowhere")).code).toBe(3);
+  expect((await qctl("node", "uncordon", "local")).code).toBe(0);
+});
+
+test("an image: imported from a root file system's archive, listed, removed", async () => {
+  const folder = join(home.path, "rootfs");
+  mkdirSync(join(folder, "etc"), { recursive: true });
+  writeFileSync(join(folder, "etc/hostname"), "tiny\n");
+  const tar = join(home.path, "rootfs.tar");
+  execFileSync("tar", ["cf", tar, "-C", folder, "."]);
+  const name = `qctl-live-${process.pid}`;
+  expect(await qctl("image", "import", name, tar)).toMatchObject({ code: 0 });
+  expect((await qctl("image", "get", name)).stdout).toMatch(/State +ready/);
+  expect((await qctl("image", "list", "-o", "name")).stdout).toContain(`${name}\n`);
+  expect((await qctl("image", "import", name, tar)).code).toBe(5);
+  expect((await qctl("image", "remove", name, "--yes")).code).toBe(0);
+  expect((await qctl("image", "get", name)).code).toBe(3);
+  writeFileSync(tar, "no archive");
+  expect((await qctl("image", "import", name, tar)).code).toBe(7);
+  expect((await qctl("image", "remove", name, "--yes")).code).toBe(0);
 });
 
 test("a VM from its making to its end: exec, files both ways, snapshot, fork, top, logs", async () => {
@@ -84,7 +144,20 @@ test("a VM from its making to its end: exec, files both ways, snapshot, fork, to
   expect((await qctl("vm", "remove-snapshot", "web", "before", "--yes")).code).toBe(0);
   expect((await qctl("vm", "snapshots", "web")).stdout).toBe("");
   expect((await qctl("vm", "top", "--once")).stdout).toMatch(/^web +running +\d+%/m);
-  expect((await qctl("vm", "logs", "web")).code).toBe(0);
+  const logs = await qctl("vm", "logs", "web", "--tail", "5");
+  expect(logs).toMatchObject({ code: 0, stdout: expect.stringMatching(/./) });
+  const listed = JSON.parse((await qctl("vm", "list", "-o", "json")).stdout) as {
+    items: { name: string; state: string }[];
+  };
+  expect(listed.items.map(({ name, state }) => [name, state])).toEqual([["web", "running"]]);
+  expect((await qctl("vm", "get", "web", "-o", "yaml")).stdout).toContain("memoryMib: 256");
+});
+
+test("a shell with its input from a pipe → what it says, and its exit status", async () => {
+  const shell = new Running("vm", "shell", "web");
+  shell.type("cd /srv/site && ls\nexit 5\n");
+  expect(await shell.ends()).toBe(5);
+  expect(shell.stdout).toBe("a b\n");
 });
 
 test("a console in a pseudo-terminal → the guest's shell, left with the detach key", async () => {
@@ -94,12 +167,11 @@ test("a console in a pseudo-terminal → the guest's shell, left with the detach
   let code: number | undefined;
   terminal.onData((text) => (shown += text));
   terminal.onExit(({ exitCode }) => (code = exitCode));
-  const patience = { timeout: 120_000, interval: 100 };
-  await vi.waitFor(() => expect(shown).toContain("ctrl-] leaves it"), patience);
+  await vi.waitFor(() => expect(shown).toContain("ctrl-] leaves it"), PATIENCE);
   terminal.write("\recho $((6*7))-answers\r");
-  await vi.waitFor(() => expect(shown).toContain("42-answers"), patience);
+  await vi.waitFor(() => expect(shown).toContain("42-answers"), PATIENCE);
   terminal.write("\u001d");
-  await vi.waitFor(() => expect(code).toBe(0), patience);
+  await vi.waitFor(() => expect(code).toBe(0), PATIENCE);
 });
 
 test("a task: submitted, waited for, its output, its files, its reasons, its lessons", async () => {
@@ -118,10 +190,103 @@ test("a task: submitted, waited for, its output, its files, its reasons, its les
   expect(failed.code).toBe(7);
 });
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
+test("a command with files → they go in by name, what it leaves comes out whole", async () => {
+  const [a, b] = [join(home.path, "a.csv"), join(home.path, "b.csv")];
+  writeFileSync(a, "3\n1\n");
+  writeFileSync(b, "2\n");
+  const out = join(home.path, "out");
+  const command = 'sort -n a.csv second.csv > "$QUEZTL_OUT/sorted.csv"; echo "$GREETING"';
+  const words = ["--kind", "general-compute", "--file", a, "--file", `second.csv=${b}`];
+  const more = ["--env", "GREETING=hi", "--command", command, "--out", out];
+  const done = await qctl("task", "submit", "Sort two tables", ...words, ...more);
+  expect(done).toMatchObject({ code: 0, stdout: "hi\n" });
+  expect(readFileSync(join(out, "sorted.csv"), "utf8")).toBe("1\n2\n3\n");
+  const [id = ""] = (await qctl("task", "list", "-o", "name")).stdout.split("\n");
+  expect((await qctl("task", "files", id)).stdout).toContain("sorted.csv");
+});
+
+test("a task that goes on: its output followed live, cancelled, queued again", async () => {
+  const command = "echo begun; sleep 600";
+  const submitted = await qctl("task", "submit", "Sleep long", "--command", command, "-o", "name");
+  const id = submitted.stdout.trim();
+  const following = new Running("task", "logs", id, "-f", "--stream", "stdout");
+  await following.writes("begun");
+  expect((await qctl("task", "wait", id, "--timeout", "1s")).code).toBe(8);
+  expect((await qctl("task", "cancel", id)).stdout).toBe(`${id} cancelled\n`);
+  expect(await following.ends()).toBe(0);
+  expect(following.stdout).toBe("begun\n");
+  expect((await qctl("task", "retry", id)).stdout).toBe(`${id} queued\n`);
+  expect((await qctl("task", "cancel", id)).code).toBe(0);
+  expect((await qctl("task", "get", id)).stdout).toContain("cancelled");
+});
+
+test("the brain: its knowledge carried out, forgotten, and taken in again", async () => {
+  const path = join(home.path, "knowledge.json");
+  expect((await qctl("brain", "status")).stdout).toMatch(/Experiences +[1-9]/);
+  expect((await qctl("brain", "export", path)).code).toBe(0);
+  expect((await qctl("brain", "optimize", "--dry-run")).code).toBe(0);
+  expect((await qctl("brain", "forget", "--all", "--yes")).stdout).toMatch(/^[1-9]\d* runs/);
+  expect((await qctl("brain", "knowledge")).stdout).toBe("");
+  expect((await qctl("brain", "import", path)).code).toBe(0);
+  expect((await qctl("brain", "knowledge")).stdout).not.toBe("");
+  expect((await qctl("brain", "status")).stdout).toMatch(/Experiences +[1-9]/);
+});
+
+test("events and a VM outlive their server: it goes down and comes up again", async () => {
+  const events = new Running("events", "--topic", "vm", "-o", "json");
+  const told = (type: string) =>
+    vi.waitFor(async () => {
+      // The stream says nothing when it begins: what is to be seen is made to happen until it is.
+      if (type === "vm.paused") {
+        await qctl("vm", "resume", "web");
+        await qctl("vm", "pause", "web");
+      }
+      expect(events.stdout).toContain(`"${type}"`);
+    }, PATIENCE);
+  await told("vm.paused");
+  expect((await qctl("down")).stderr).toContain("1 VM goes on");
+  expect((await qctl("status")).code).toBe(6);
+  expect((await qctl("vm", "list")).code).toBe(6);
+  expect((await qctl("up", "--port", port, "--timeout", "10m")).code).toBe(0);
+  expect((await qctl("vm", "get", "web")).stdout).toMatch(/State +paused/);
+  const before = events.stdout.split('"vm.resumed"').length;
+  expect((await qctl("vm", "resume", "web")).stdout).toBe("web running\n");
+  await vi.waitFor(
+    () => expect(events.stdout.split('"vm.resumed"').length).toBeGreaterThan(before),
+    PATIENCE,
+  );
+  expect((await qctl("vm", "exec", "web", "cat", "/srv/site/a b/x")).stdout).toBe("x");
+  events.interrupt();
+  expect(await events.ends()).toBe(0);
+});
+
+test("ctrl-c while a VM is made → 130; what is left is told, and can be taken back", async () => {
+  const making = new Running("vm", "create", "half", "--cpu", "1", "--memory", "200");
+  const state = async () => JSON.parse((await qctl("vm", "get", "half", "-o", "json")).stdout);
+  await vi.waitFor(async () => expect((await state()).name).toBe("half"), PATIENCE);
+  making.interrupt();
+  expect(await making.ends()).toBe(130);
+  expect(making.stdout).toBe("");
+  expect(making.stderr).toMatch(/half is \w+ and goes on: `qctl vm destroy half --force`/);
+  const taken = await qctl("vm", "destroy", "half", "--force", "--yes");
+  expect(taken).toMatchObject({ code: 0, stdout: "half destroyed\n" });
+  expect((await qctl("vm", "get", "half")).code).toBe(3);
+});
+
+test("stop, start and reset → it boots anew, what is on no disk is gone", async () => {
+  const boots = async () =>
+    (await qctl("vm", "exec", "web", "cat", "/proc/sys/kernel/random/boot_id")).stdout;
+  const first = await boots();
+  expect((await qctl("vm", "reset", "web")).stdout).toBe("web running\n");
+  const second = await boots();
+  expect((await qctl("vm", "stop", "web", "--grace", "30s")).stdout).toBe("web stopped\n");
+  expect((await qctl("vm", "exec", "web", "true")).code).toBe(255);
+  expect((await qctl("vm", "start", "web")).stdout).toBe("web running\n");
+  const third = await boots();
+  expect(new Set([first, second, third]).size).toBe(3);
+  expect((await qctl("vm", "exec", "web", "ls", "/root/bytes")).code).toBe(1);
+});
+
+test("completion → the server's VMs at the cursor", async () => {
+  expect((await qctl("complete", "--", "vm", "stop", "w")).stdout).toContain("web");
+});

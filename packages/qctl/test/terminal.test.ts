@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type IPty, spawn } from "@lydell/node-pty";
@@ -234,37 +234,4 @@ test("--watch → drawn again at each change, until ctrl-c", { timeout: 120_000 
   await client.vm.resume.mutate({ vm: "web" });
   sitting.type("\u0003");
   expect(await sitting.ends()).toBe(0);
-});
-
-test("completion in a real bash → commands and VMs at TAB", { timeout: 120_000 }, async () => {
-  const folder = join(home, "bin");
-  mkdirSync(folder, { recursive: true });
-  const program = `#!/bin/sh\nexec "${process.execPath}" --conditions=@queztl/source "${join(root, "src/main.ts")}" "$@"\n`;
-  writeFileSync(join(folder, "qctl"), program);
-  chmodSync(join(folder, "qctl"), 0o755);
-  const bash = spawn("bash", ["--norc", "-i"], {
-    cols: 80,
-    rows: 24,
-    env: {
-      PATH: `${folder}:${process.env["PATH"]}`,
-      HOME: home,
-      PS1: "> ",
-      TERM: "xterm",
-      QUEZTL_HOME: home,
-      QUEZTL_SERVER: server.url,
-      QUEZTL_TOKEN: ADMIN_TOKEN,
-    },
-  });
-  let raw = "";
-  bash.onData((text) => (raw += text));
-  const sees = (text: string) => vi.waitFor(() => expect(raw).toContain(text), PATIENCE);
-  bash.write("source <(qctl completion bash); echo loa''ded\r");
-  await sees("loaded");
-  raw = "";
-  bash.write("qctl vm resu\t");
-  await sees("resume ");
-  bash.write("we\t");
-  await sees("resume web ");
-  bash.write("\u0015exit\r");
-  await new Promise((resolve) => bash.onExit(resolve));
 });
