@@ -1,5 +1,13 @@
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -13,6 +21,7 @@ import {
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 const root = join(import.meta.dirname, "../../..");
+const example = join(root, "examples/qctl-plugin");
 const home = mkdtempSync(join(tmpdir(), "qctl-plugin-"));
 const run = promisify(execFile);
 let server: TestServer;
@@ -27,6 +36,8 @@ const environment = (): NodeJS.ProcessEnv => ({
   XDG_CACHE_HOME: join(home, "cache"),
   QUEZTL_SERVER: server.url,
   QUEZTL_TOKEN: ADMIN_TOKEN,
+  // A package in a folder would be prepared as in its checkout.
+  npm_config_ignore_scripts: "true",
 });
 
 const command =
@@ -68,12 +79,7 @@ test(
     expect(before.code).toBe(2);
     expect(before.stderr).toContain("QZ_QCTL_COMMAND_UNKNOWN");
 
-    const linked = await qctl(
-      "plugins",
-      "link",
-      join(root, "examples/qctl-plugin"),
-      "--no-install",
-    );
+    const linked = await qctl("plugins", "link", example, "--no-install");
     expect(linked).toMatchObject({ code: 0 });
     expect((await qctl("plugins")).stdout).toContain("@queztl/qctl-plugin");
     expect((await qctl("vm", "--help")).stdout).toContain("List running VMs that do nothing");
@@ -92,6 +98,42 @@ test(
     expect((await qctl("vm", "idle")).code).toBe(2);
   },
 );
+
+test(
+  "a plugin in a tarball: installed by npm without a registry, run, uninstalled",
+  { timeout: 300_000 },
+  async () => {
+    const tarball = await packed();
+    const installed = await qctl("plugins", "install", `file:${tarball}`);
+    expect(installed, installed.stderr).toMatchObject({ code: 0 });
+    expect((await qctl("plugins")).stdout).toMatch(/@queztl\/qctl-plugin.* 0\.0\.0/);
+    expect((await qctl("vm", "idle", "--help")).stdout).toContain("List running VMs");
+    expect(await qctl("vm", "idle")).toMatchObject({ stdout: "", code: 0 });
+    expect((await qctl("plugins", "uninstall", "@queztl/qctl-plugin")).code).toBe(0);
+    expect((await qctl("vm", "idle")).code).toBe(2);
+    const missing = await qctl("plugins", "install", `file:${home}/nothing.tgz`);
+    expect(missing.code).not.toBe(0);
+    expect(missing.stderr).not.toMatch(/\n {4}at /);
+  },
+);
+
+/** The plugin as `npm pack` leaves it; what it depends on is this workspace's, not the registry's. */
+async function packed(): Promise<string> {
+  const folder = join(home, "package");
+  mkdirSync(folder);
+  cpSync(join(example, "dist"), join(folder, "dist"), { recursive: true });
+  const { devDependencies: _, ...manifest } = JSON.parse(
+    readFileSync(join(example, "package.json"), "utf8"),
+  ) as { dependencies: Record<string, string>; devDependencies: unknown };
+  const names = Object.keys(manifest.dependencies);
+  const dependencies = Object.fromEntries(
+    names.map((name) => [name, `file:${realpathSync(join(example, "node_modules", name))}`]),
+  );
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ ...manifest, dependencies }));
+  const tarball = join(home, "plugin.tgz");
+  await run("tar", ["czf", tarball, "-C", home, "package"]);
+  return tarball;
+}
 
 test(
   "another command line with qctl as its plugin → the same commands",

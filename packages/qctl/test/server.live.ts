@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { spawn } from "@lydell/node-pty";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { qctl, root, temporaryHome } from "./support/cli.ts";
-import { freePort, PATIENCE, Running } from "./support/live.ts";
+import { endAll, freePort, PATIENCE, Running } from "./support/live.ts";
 
 const home = temporaryHome();
 let port = "";
@@ -20,6 +20,9 @@ beforeAll(async () => {
   if (up.code !== 0) throw new Error(up.stderr);
 });
 afterAll(async () => {
+  endAll();
+  // A test that failed may have left the server down, and VMs go on without it.
+  await qctl("up", "--port", port);
   for (const vm of (await qctl("vm", "list", "-o", "name")).stdout.split("\n").filter(Boolean)) {
     await qctl("vm", "destroy", vm, "--force", "--yes");
   }

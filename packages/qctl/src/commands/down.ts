@@ -74,7 +74,8 @@ export default class Down extends QueztlCommand<typeof Down> {
   private async whatGoesOn(): Promise<number> {
     try {
       const client = await this.connect();
-      return (await client.stats.get.query({})).vms["running"] ?? 0;
+      const { vms } = await client.stats.get.query({});
+      return (vms["running"] ?? 0) + (vms["paused"] ?? 0);
     } catch {
       // Only a kindness: whoever has no token may stop his server all the same.
       return 0;

@@ -8,6 +8,13 @@ import { root } from "./cli.ts";
 /** How long a VM on the emulator may take for anything. */
 export const PATIENCE = { timeout: 180_000, interval: 100 };
 
+const begun: Running[] = [];
+
+/** Ends what a failed test has left running. */
+export function endAll(): void {
+  for (const each of begun) if (each.code === undefined) each.interrupt();
+}
+
 /** A command that runs beside the test, in a process of its own. */
 export class Running {
   readonly #child: ReturnType<typeof spawn>;
@@ -16,6 +23,7 @@ export class Running {
   code: number | undefined;
 
   constructor(...words: readonly string[]) {
+    begun.push(this);
     const main = join(root, "src/main.ts");
     this.#child = spawn(process.execPath, ["--conditions=@queztl/source", main, ...words]);
     this.#child.stdout?.on("data", (bytes: Buffer) => (this.stdout += bytes.toString()));
