@@ -57,7 +57,10 @@ export abstract class VmActionCommand<Class extends typeof Command> extends Quez
       this.say(
         failure === undefined ? "connected again" : `${failure.message}; ${vm} is looked at again`,
       );
-    const options = { client, vm, goal, signal, timeoutSeconds, onLost };
+    const known = goal.includes("destroyed")
+      ? await client.vm.get.query({ vm }, { signal })
+      : undefined;
+    const options = { client, vm, goal, known, signal, timeoutSeconds, onLost };
     return this.busy(`${this.doing} ${vm}`, settle(this.act(client, vm, signal), options));
   }
 }

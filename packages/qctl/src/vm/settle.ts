@@ -11,6 +11,8 @@ export interface SettleOptions {
   readonly vm: string;
   /** The states in which it is over. */
   readonly goal: readonly Vm["state"][];
+  /** The VM as it was before the call, for one after which there may be none to look at. */
+  readonly known?: Vm | undefined;
   readonly signal: AbortSignal;
   readonly timeoutSeconds?: number | undefined;
   readonly onLost?: (failure: QueztlError | undefined) => void;
@@ -38,7 +40,7 @@ async function awaitState(options: SettleOptions, name: string, lost?: QueztlErr
   const { client, goal, signal, timeoutSeconds, onLost } = options;
   const gone = goal.includes("destroyed");
   let misses = 0;
-  let last: Vm | undefined;
+  let last = options.known;
   const vm = await waitFor<Vm | undefined>({
     read: (ended) =>
       client.vm.get.query({ vm: name }, { signal: ended }).catch((failure: unknown) => {
