@@ -277,14 +277,20 @@ test("ctrl-c while a VM is made → 130; what is left is told, and can be taken 
 });
 
 test("stop, start and reset → it boots anew, what is on no disk is gone", async () => {
-  const boots = async () =>
-    (await qctl("vm", "exec", "web", "cat", "/proc/sys/kernel/random/boot_id")).stdout;
+  const boots = async () => {
+    const command = ["cat", "/proc/sys/kernel/random/boot_id"];
+    const { stdout, stderr } = await qctl("vm", "exec", "web", ...command);
+    expect(stderr).toBe("");
+    return stdout;
+  };
   const first = await boots();
   expect((await qctl("vm", "reset", "web")).stdout).toBe("web running\n");
   const second = await boots();
   expect((await qctl("vm", "stop", "web", "--grace", "30s")).stdout).toBe("web stopped\n");
   expect((await qctl("vm", "exec", "web", "true")).code).toBe(255);
-  expect((await qctl("vm", "start", "web")).stdout).toBe("web running\n");
+  const started = await qctl("vm", "start", "web");
+  expect(started.stderr).toBe("");
+  expect(started.stdout).toBe("web running\n");
   const third = await boots();
   expect(new Set([first, second, third]).size).toBe(3);
   expect((await qctl("vm", "exec", "web", "ls", "/root/bytes")).code).toBe(1);
