@@ -50,11 +50,16 @@ export class AgentHub {
   }
 
   /**
-   * The agent behind a channel is the guest's from here on, as after a restore; what ran before is over.
+   * The agent behind a channel is the guest's from here on, as after a restore or a reset; what ran before is over.
    * @param first what is done with it before anybody else gets it, once.
+   * @param reason why what ran before is over
    */
-  use(channel: ByteChannel, first?: (agent: AgentClient) => Promise<void>): void {
-    this.#leave("the machine was put back to a snapshot");
+  use(
+    channel: ByteChannel,
+    first?: (agent: AgentClient) => Promise<void>,
+    reason = "the machine was put back to a snapshot",
+  ): void {
+    this.#leave(reason);
     this.#stop = new AbortController();
     void this.#keepCalling(channel, this.#stop.signal, first);
   }

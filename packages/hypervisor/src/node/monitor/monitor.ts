@@ -190,7 +190,11 @@ export class Monitor {
         onDiskError: (error) =>
           this.#tell({ type: "device-fault", device: "block", message: messageOf(error) }),
         events: {
-          onReset: () => this.#tell({ type: "reset" }),
+          onReset: () => {
+            // What is asked for from now on is for the guest that boots, not for the agent that is gone.
+            if (this.#guest) this.#agent.use(this.#guest.agent, undefined, "the machine was reset");
+            this.#tell({ type: "reset" });
+          },
           onDeviceFault: (device, error) =>
             this.#tell({ type: "device-fault", device, message: error.message }),
         },
