@@ -20,7 +20,7 @@ const notFound = new QueztlError("QZ_X", { status: "not-found", message: "none" 
 /** A server where each look at the VM gives the next of these; the last one stays. */
 function serverWith(...looks: readonly (Vm["state"] | "none")[]) {
   const left = [...looks];
-  const query = vi.fn(async () => {
+  const query = vi.fn<() => Promise<Vm>>(async () => {
     const next = left.length > 1 ? left.shift() : left[0];
     if (next === undefined || next === "none") throw notFound;
     return inState(next);

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import type { AddressInfo } from "node:net";
-import { expect, vi } from "vitest";
+import { vi } from "vitest";
 import { root } from "./cli.ts";
 
 /** How long a VM on the emulator may take for anything. */
@@ -40,14 +40,15 @@ export class Running {
     this.#child.kill("SIGINT");
   }
 
-  async writes(text: string | RegExp): Promise<void> {
-    const all = () => `${this.stdout}${this.stderr}`;
-    await vi.waitFor(() => expect(all()).toMatch(text), PATIENCE);
+  /** Resolves once it has written that. */
+  async writes(text: string): Promise<void> {
+    await vi.waitUntil(() => `${this.stdout}${this.stderr}`.includes(text), PATIENCE);
   }
 
   async ends(): Promise<number> {
-    await vi.waitFor(() => expect(this.code, this.stderr).toBeDefined(), PATIENCE);
-    return this.code ?? -1;
+    return vi
+      .waitUntil(() => this.code !== undefined && { code: this.code }, PATIENCE)
+      .then(({ code }) => code);
   }
 }
 

@@ -36,6 +36,8 @@ export interface VmHome {
 
 /** How long a guest may take to shut down before its plug is pulled. */
 const GRACE_MS = 15_000;
+/** How long a monitor may take to go once its VM has ended. */
+const GOING_MS = 10_000;
 /** How long the first boot may take until the agent answers. */
 const BOOT_MS = 600_000;
 const POLL_MS = 20;
@@ -169,7 +171,17 @@ export class Vm implements AsyncDisposable {
   /** Boots a VM that has stopped or crashed, with its disks as they are. @throws QZ_HYPERVISOR_VM_START */
   async start(): Promise<void> {
     this.#forget();
+    await this.#formerGone();
     await launchMonitor(this.#folder);
+  }
+
+  /** A monitor tells of its VM's end a moment before its process has gone, which must be over first. */
+  async #formerGone(): Promise<void> {
+    for (const until = performance.now() + GOING_MS; performance.now() < until;) {
+      const { end, pid } = await this.inspect();
+      if (end === undefined || pid === undefined) return;
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
   }
 
   /** Has it stand still. It uses no processor time then. */
