@@ -20,6 +20,10 @@ const since = (from = started): string => `${((performance.now() - from) / 1000)
 const server = await startServer({
   settings: { "log.level": "warn", ...(interactive ? {} : { port: 0 }) },
   onStep: (step) => say(`  ${step}`),
+}).catch((error: unknown) => {
+  if (!isQueztlError(error)) throw error;
+  say(`${error.message} (${error.code})`);
+  process.exit(1);
 });
 say(`the server answers at ${server.url} after ${since()}; its home is ${server.home}`);
 const token = await ownToken(server);
