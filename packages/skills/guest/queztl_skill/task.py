@@ -55,7 +55,7 @@ class Task:
                 "sha256": _sha256(path),
             }
             for path in sorted(self.output.rglob("*"))
-            if path.is_file() and path.name != "manifest.json"
+            if path.is_file() and path.name != "manifest.json" and not path.name.startswith(".")
         ]
         self.path("manifest.json").write_text(json.dumps({"files": files}, indent=1) + "\n")
         self.progress(1, "done", f"{len(files)} files")

@@ -141,6 +141,8 @@ class Program(unittest.TestCase):
         self.assertEqual(ended.returncode, 0, ended.stderr)
         result = json.loads(files["result.json"])
         self.assertTrue(result["synthetic"])
+        listed = {one["name"] for one in json.loads(files["manifest.json"])["files"]}
+        self.assertEqual(listed, set(files) - {"manifest.json"})
         self.assertIn(b"SYNTHETIC", files["report.html"])
         for source in result["known_sources"]:
             self.assertLess(source["found_off_m"], 50)
