@@ -139,4 +139,11 @@ async function showResult(task: string): Promise<void> {
   for (const { name, bytes } of items) console.log(`  ${name} (${bytes} bytes)`);
   say("learned:");
   for (const words of learned) console.log(`  - ${words}`);
+  // The VM is taken away behind the attempt's end.
+  for (let tries = 0; tries < 50; tries += 1) {
+    const vm = last?.vm ?? undefined;
+    const { items: vms } = await client.vm.list.query({});
+    if (!vms.some(({ id }) => id === vm)) break;
+    await sleep(200);
+  }
 }
