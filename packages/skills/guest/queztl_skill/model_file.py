@@ -15,6 +15,7 @@ from .task import InputError
 
 OPSET, ML_OPSET, IR = 13, 1, 8
 NODES_MAX = 64
+TREE_LEVELS_MAX = 64
 
 
 class GraphBuilder:
@@ -82,9 +83,12 @@ def compute(graph, constants, x):
     """What a graph gives for encoded rows, in single precision as every ONNX runtime computes."""
     values = {**constants, "x": np.asarray(x, np.float32)}
     for node in graph.node:
-        inputs = [values[name] for name in node.input]
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        values[node.output[0]] = OPERATORS[node.op_type](*inputs, **attributes).astype(np.float32)
+        try:
+            inputs = [values[name] for name in node.input]
+            values[node.output[0]] = OPERATORS[node.op_type](*inputs, **attributes).astype(np.float32)
+        except (ValueError, TypeError, LookupError, ArithmeticError) as error:
+            raise InputError(f"the model's {node.op_type} cannot be computed: {error}") from None
     return values["y"]
 
 
@@ -112,7 +116,10 @@ def _trees(x, **a):
     at = place(a["target_treeids"], a["target_nodeids"])
     weight[at], output[at] = a["target_weights"], a["target_ids"]
     now = np.tile(roots, (len(x), 1))
+    levels = 0
     while not leaf[now].all():
+        if (levels := levels + 1) > TREE_LEVELS_MAX:
+            raise InputError(f"a tree of the model is deeper than {TREE_LEVELS_MAX} levels, or goes round")
         below = np.take_along_axis(x, feature[now], axis=1) <= value[now]
         now = np.where(below, yes[now], no[now])
     result = np.tile(np.asarray(a.get("base_values", [0.0] * a["n_targets"]), np.float64), (len(x), 1))

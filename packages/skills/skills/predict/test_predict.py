@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 
 import numpy as np
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, load_model_from_string
 from queztl_skill.task import EXIT_DATA
 from queztl_skill.test_support import run_program
 from sklearn.datasets import load_digits, load_wine
@@ -75,6 +75,15 @@ class Refused(unittest.TestCase):
         self.refused({"m.onnx": model.SerializeToString()}, "how a table's cells are encoded")
         helper.set_model_props(model, {"queztl": "{}"})
         self.refused({"m.onnx": model.SerializeToString()}, "uses Sin")
+
+    def test_trees_that_go_round_or_point_nowhere(self):
+        trained = run_program(HERE.parent / "train-model", {"model": "trees", "rounds": 2}, {"wine.csv": wine()})[1]
+        for name, value, words in [("nodes_falsenodeids", 0, "goes round"), ("nodes_featureids", 10**6, "cannot be computed")]:
+            model = load_model_from_string(trained["model.onnx"])
+            for attribute in model.graph.node[0].attribute:
+                if attribute.name in (name, name.replace("false", "true")):
+                    attribute.ints[:] = [value] * len(attribute.ints)
+            self.refused({"m.onnx": model.SerializeToString()}, words)
 
     def test_rows(self):
         text = wine(5)
