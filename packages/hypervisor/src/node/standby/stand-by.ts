@@ -34,7 +34,15 @@ export async function standBy(
   const folder = resolve(path);
   process.chdir(folder);
   const owner = processIdentitySchema.parse(JSON.parse(await readFile(OWNER, "utf8")));
-  await warmUp(folder);
+  const found = new AbortController();
+  const unneeded = untilUnneeded(owner, found.signal);
+  const warm = warmUp(folder).then(() => true as const);
+  if ((await Promise.race([warm, unneeded])) === undefined) {
+    await rm(folder, { recursive: true, force: true });
+    tell.over("over");
+    // The machine that warms it up goes with it.
+    process.exit();
+  }
   await giveBackMemory();
   const ready = join(dirname(folder), basename(folder).replace(/^[^-]*/, READY));
   // The socket's path is relative: the whole one may be too long.
@@ -45,8 +53,7 @@ export async function standBy(
   await listen(server);
   await rename(folder, ready);
   tell.ready();
-  const found = new AbortController();
-  const vm = await Promise.race([taken, untilUnneeded(owner, found.signal)]);
+  const vm = await Promise.race([taken, unneeded]);
   found.abort();
   server.close();
   if (vm === undefined) {
@@ -66,7 +73,7 @@ interface Taken {
 
 /** Resolves when who keeps this process, or its folder, is gone. Whoever takes it renames the folder, no more. */
 async function untilUnneeded(owner: ProcessIdentity, signal: AbortSignal): Promise<undefined> {
-  while (!signal.aborted && existsSync(SOCKET) && (await isAlive(owner)))
+  while (!signal.aborted && existsSync(OWNER) && (await isAlive(owner)))
     await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
   return undefined;
 }
