@@ -57,8 +57,10 @@ export class Console {
     let timer: NodeJS.Timeout | undefined;
     let look: (() => void) | undefined;
     const found = new Promise<string>((resolve, reject) => {
-      const fail = (why: string): void =>
-        reject(new Error(`${why} before ${JSON.stringify(what)}:\n${this.text.slice(-2000)}`));
+      const fail = (why: string, cause?: Error): void => {
+        const words = `${why} before ${JSON.stringify(what)}:\n${this.text.slice(-2000)}`;
+        reject(new Error(words, { cause }));
+      };
       look = () => {
         const at = this.text.indexOf(what, this.#from);
         if (at < 0) return;
@@ -67,9 +69,9 @@ export class Console {
         resolve(this.text.slice(from, this.#from));
       };
       timer = setTimeout(() => fail(`${timeoutMs} ms passed`), timeoutMs);
-      const atEnd = ({ reason }: MachineEnd): void => {
+      const atEnd = (end: MachineEnd): void => {
         look?.();
-        fail(`the machine ended (${reason})`);
+        fail(`the machine ended (${end.reason})`, end.reason === "failure" ? end.error : undefined);
       };
       void machine.ended.then(atEnd);
       look();

@@ -82,6 +82,22 @@ test("a running VM forked, and its fork → memory, files and time go on in each
   }
 });
 
+test("a machine that stands by → the VM that goes on with it is one of its own, and can be forked", async () => {
+  await using cold = await Vm.create({ home, ...SIZE });
+  const { pid } = await cold.exec(["true"]);
+  await using pool = await StandbyPool.open({ home, ...SIZE, size: 1 });
+  await pool.whenReady();
+  await using warm = await Vm.create({ home, ...SIZE, limits: { diskBytes: 2 ** 20 } });
+  // The commands that warmed it up are in its past.
+  expect((await warm.exec(["true"])).pid).toBeGreaterThanOrEqual(pid + 8);
+  await warm.exec(["sh", "-c", "echo here > /tmp/file"]);
+  await using child = await warm.fork();
+  expect((await child.exec(["cat", "/tmp/file"])).stdout).toBe("here\n");
+  expectAllDifferent(await Promise.all([cold, warm, child].map(identityOf)));
+  const [origin, base] = [`${warm.id}/origin/memory.snapshot`, `${child.id}/origin/base.snapshot`];
+  expect(statSync(join(home, "vms", base)).ino).toBe(statSync(join(home, "vms", origin)).ino);
+});
+
 test("processes that stand by → taken by VMs of any size, refilled; gone with the pool", async () => {
   const standing = (): string[] => readdirSync(join(home, "standby"));
   const pool = await StandbyPool.open({ home, ...SIZE, size: 1 });

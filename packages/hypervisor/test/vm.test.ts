@@ -103,6 +103,16 @@ test("a VM's life: paused, saved, put back, stopped, started, killed, started �
   await expect(vm.inspect()).rejects.toMatchObject({ code: "QZ_HYPERVISOR_VM_UNKNOWN" });
 });
 
+test("forks destroyed while they begin → no folder comes to be again", async () => {
+  const vm = await create("count");
+  for (let i = 0; i < 8; i++) {
+    const fork = await vm.fork();
+    await new Promise((resolve) => setTimeout(resolve, i * 3));
+    await fork.destroy();
+  }
+  expect(readdirSync(join(home, "vms"))).toEqual([vm.id]);
+});
+
 test("handles, consoles and events, opened and closed again and again → no file left open, here or there", async () => {
   await using vm = await create("echo");
   const { pid } = await vm.status();

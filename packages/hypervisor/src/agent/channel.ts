@@ -15,6 +15,15 @@ export interface ByteChannel {
   close(): Promise<void> | void;
 }
 
+/** A channel that outlives the sessions on it, which close what they were given. */
+export function keptOpen(channel: ByteChannel): ByteChannel {
+  return {
+    write: (bytes) => channel.write(bytes),
+    onData: (listener) => channel.onData(listener),
+    close: () => undefined,
+  };
+}
+
 /**
  * The agent's port of a machine: `device` is a factory for `MachineOptions.devices`. One channel serves one machine;
  * what is restored from a snapshot gets a new one.

@@ -45,6 +45,8 @@ export class AgentGuest {
   readonly #gone = new AbortController();
   #connection: Connection | undefined;
   #session = 0;
+  /** Of the session that the client asked for last; none once that is over. */
+  #nonce = "";
   #open = false;
   #message: { id: number; type: number; parts: Uint8Array[]; bytes: number } | undefined;
   #untaken = 0;
@@ -84,6 +86,9 @@ export class AgentGuest {
 
   /** The client asks for a new session: what it had running is over. */
   async #begin(nonce: string): Promise<void> {
+    // A client calls until it is answered: its last call may come after the answer, with its first request behind it.
+    if (nonce === this.#nonce) return;
+    this.#nonce = nonce;
     this.#leaveAll();
     this.#open = false;
     this.#message = undefined;
@@ -178,6 +183,7 @@ export class AgentGuest {
     if (!this.#open) return;
     this.#leaveAll();
     this.#open = false;
+    this.#nonce = "";
     this.#session++;
     if (!this.#socket.destroyed) this.#socket.write(encodeMarker(NO_SESSION));
   }

@@ -208,6 +208,32 @@ test("a client that does not read → the others' commands run on", async ({ hub
   await vi.waitUntil(() => hub.running === 0);
 });
 
+test("a client's second call that comes with its first request → the request is answered", async ({
+  hub,
+}) => {
+  const [near, far] = await socketPair();
+  hub.attach(far);
+  let greeted = 0;
+  let replies = 0;
+  const decoder = new FrameDecoder({
+    onMarker: () => greeted++,
+    onFrame: ({ type }) => void (type === FrameType.Reply && replies++),
+    onLost: () => undefined,
+  });
+  near.on("data", (chunk) => decoder.push(chunk));
+  const call = encodeMarker("a".repeat(16));
+  near.write(call);
+  await vi.waitUntil(() => greeted > 0);
+  const request = encodeFields([
+    ["op", "exec"],
+    ["arg", "true"],
+    ["stdin", "none"],
+  ]);
+  near.write(Buffer.concat([call, encodeFrames(FrameType.Request, 1, 0, request)]));
+  await vi.waitFor(() => expect(replies).toBe(1), 10_000);
+  near.destroy();
+});
+
 /** A guest that answers as a test wants it to. */
 class HostileAgent implements ByteChannel {
   sessions = 0;

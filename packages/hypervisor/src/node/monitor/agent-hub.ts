@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { keptOpen } from "../../agent/channel.ts";
 import type { ByteChannel } from "../../agent/channel.ts";
 import { AgentClient } from "../../agent/client.ts";
 import { Connection } from "../../agent/connection.ts";
@@ -191,13 +192,4 @@ export class AgentHub {
     this.#state = state;
     this.#onState(state);
   }
-}
-
-/** The channel outlives a session that failed on it. */
-function keptOpen(channel: ByteChannel): ByteChannel {
-  return {
-    write: (bytes) => channel.write(bytes),
-    onData: (listener) => channel.onData(listener),
-    close: () => undefined,
-  };
 }

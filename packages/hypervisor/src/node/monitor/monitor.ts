@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, rename, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { isQueztlError } from "@queztl/errors";
 import { RawDisk } from "@queztl/virtio";
 import { NodeFile } from "@queztl/virtio/node";
@@ -12,6 +12,7 @@ import type { SaveMachineOptions } from "../snapshot-folder.ts";
 import type { VmConfig, VmEnd, VmState } from "../vm/vm-config.ts";
 import type { VmFolder } from "../vm/vm-folder.ts";
 import { replaceFile } from "../vm/vm-folder.ts";
+import type { WarmGuest } from "../standby/warm-guest.ts";
 import type { VmEvent, VmStats, VmStatus } from "../vm/protocol.ts";
 import { AgentHub } from "./agent-hub.ts";
 import { CappedLog } from "./capped-log.ts";
@@ -20,12 +21,17 @@ import { ControlServer } from "./control-server.ts";
 import type { ControlHandlers } from "./control-server.ts";
 import { createGuestMachine, driveSerial } from "./guest-machine.ts";
 import type { DiskDrive } from "./disk-drive.ts";
-import type { GuestMachine } from "./guest-machine.ts";
+import type { GuestMachine, GuestMachineHost } from "./guest-machine.ts";
 import { Deadlines } from "./deadlines.ts";
 import { privateBytes } from "./private-bytes.ts";
 import { SNAPSHOTS, bytesIn, removePartials } from "./vm-leftovers.ts";
 import { recoverVmDisks, replaceVmDisks, saveVmDisk } from "./vm-disks.ts";
 
+/**
+ * The VM's folder, which is this process's directory: by its path a monitor that is being destroyed, and does not know,
+ * would make it anew.
+ */
+const HERE = ".";
 /** The most that a console's log takes on the disk. */
 const CONSOLE_LOG_BYTES = 4 * 1024 * 1024;
 /** What a guest whose time is up is given to shut down. */
@@ -58,6 +64,7 @@ export class Monitor {
   readonly #console: ConsoleHub;
   readonly #agent: AgentHub;
   readonly #openedMs = performance.now();
+  readonly #warm: WarmGuest | undefined;
   #server: ControlServer | undefined;
   #deadlines: Deadlines | undefined;
   #guest: GuestMachine | undefined;
@@ -75,11 +82,18 @@ export class Monitor {
   /** Resolves when the VM is over and all that it had is given back. */
   readonly ended: Promise<VmEnd>;
 
-  private constructor(config: VmConfig, folder: VmFolder, run: number, log: CappedLog) {
+  private constructor(
+    config: VmConfig,
+    folder: VmFolder,
+    run: number,
+    log: CappedLog,
+    warm: WarmGuest | undefined,
+  ) {
     this.#config = config;
     this.#folder = folder;
     this.#run = run;
     this.#log = log;
+    this.#warm = warm;
     this.ended = new Promise((resolve) => (this.#tellEnd = resolve));
     this.#console = new ConsoleHub(async (bytes) => {
       // What is typed before there is a machine is for it too.
@@ -89,12 +103,20 @@ export class Monitor {
     this.#agent = new AgentHub((agent) => this.#tell({ type: "agent", agent }));
   }
 
-  /** Takes up a VM whose run this process has claimed; clients can connect when this resolves. */
-  static async open(config: VmConfig, folder: VmFolder, run: number): Promise<Monitor> {
+  /**
+   * Takes up a VM whose run this process has claimed; clients can connect when this resolves.
+   * @param warm a machine that it goes on with instead of its origin.
+   */
+  static async open(
+    config: VmConfig,
+    folder: VmFolder,
+    run: number,
+    warm?: WarmGuest,
+  ): Promise<Monitor> {
     const log: CappedLog = await CappedLog.open("console.log", CONSOLE_LOG_BYTES, () =>
       monitor.#guest?.machine.serial.resumeOutput(),
     );
-    const monitor: Monitor = new Monitor(config, folder, run, log);
+    const monitor: Monitor = new Monitor(config, folder, run, log, warm);
     await monitor.#save();
     const hello = { vm: config.id, pid: process.pid };
     monitor.#server = await ControlServer.listen("control.sock", hello, monitor.#handlers());
@@ -109,8 +131,8 @@ export class Monitor {
     try {
       // At once: what clients ask for waits behind it.
       await this.#change(async () => {
-        await removePartials(this.#folder.path);
-        await recoverVmDisks(this.#folder.path);
+        await removePartials(HERE);
+        await recoverVmDisks(HERE);
         await this.#begin(origin);
       });
       this.#deadlines = new Deadlines({
@@ -148,14 +170,36 @@ export class Monitor {
   /** Goes on from what the VM is made of, or boots. */
   async #begin(origin: VmConfig["origin"]): Promise<void> {
     const newIdentity = origin?.newIdentity === true;
+    if (this.#warm) return this.#use(this.#warm.become(this.#config, this.#host), newIdentity);
     try {
       await this.#replaceMachine(origin?.snapshot, newIdentity);
     } catch (error) {
-      if (origin?.orBoot !== true || this.#end) throw error;
+      if (origin?.template === undefined || this.#end) throw error;
       process.stderr.write(`queztl-monitor: it boots instead: ${messageOf(error)}\n`);
       await this.#replaceMachine(undefined, newIdentity);
     }
   }
+
+  /** What is done with what comes out of a machine. */
+  readonly #host: GuestMachineHost = {
+    onSerial: (bytes) => {
+      this.#console.output(bytes);
+      return this.#log.write(bytes);
+    },
+    onDiskFull: () =>
+      this.#tell({ type: "limit", limit: "diskBytes", message: "the disks are full" }),
+    onDiskError: (error) =>
+      this.#tell({ type: "device-fault", device: "block", message: messageOf(error) }),
+    events: {
+      onReset: () => {
+        // What is asked for from now on is for the guest that boots, not for the agent that is gone.
+        if (this.#guest) this.#agent.use(this.#guest.agent, undefined, "the machine was reset");
+        this.#tell({ type: "reset" });
+      },
+      onDeviceFault: (device, error) =>
+        this.#tell({ type: "device-fault", device, message: error.message }),
+    },
+  };
 
   /** Gives the guest what it must not share with the machine it came from. */
   readonly #renew = async (agent: AgentClient): Promise<void> => {
@@ -172,35 +216,18 @@ export class Monitor {
   /** Has another machine run in place of the one there is, if there is one. */
   async #replaceMachine(snapshot: string | undefined, newIdentity = false): Promise<void> {
     const former = this.#guest;
-    const place = this.#folder.path;
     if (snapshot !== undefined) await this.#checkSnapshot(snapshot);
     this.#guest = undefined;
     await former?.machine.stop();
-    if (snapshot !== undefined) await replaceVmDisks(this.#config, place, snapshot);
-    const guest = await createGuestMachine(
-      this.#config,
-      place,
-      {
-        onSerial: (bytes) => {
-          this.#console.output(bytes);
-          return this.#log.write(bytes);
-        },
-        onDiskFull: () =>
-          this.#tell({ type: "limit", limit: "diskBytes", message: "the disks are full" }),
-        onDiskError: (error) =>
-          this.#tell({ type: "device-fault", device: "block", message: messageOf(error) }),
-        events: {
-          onReset: () => {
-            // What is asked for from now on is for the guest that boots, not for the agent that is gone.
-            if (this.#guest) this.#agent.use(this.#guest.agent, undefined, "the machine was reset");
-            this.#tell({ type: "reset" });
-          },
-          onDeviceFault: (device, error) =>
-            this.#tell({ type: "device-fault", device, message: error.message }),
-        },
-      },
-      snapshot,
+    if (snapshot !== undefined) await replaceVmDisks(this.#config, HERE, snapshot);
+    await this.#use(
+      await createGuestMachine(this.#config, HERE, this.#host, snapshot),
+      newIdentity,
     );
+  }
+
+  /** Has a machine, which was just made, run. */
+  async #use(guest: GuestMachine, newIdentity: boolean): Promise<void> {
     this.#guest = guest;
     const ended = async (end: MachineEnd): Promise<void> => {
       if (this.#guest === guest) await this.#finish(this.#reason ?? endOf(end));
@@ -340,14 +367,16 @@ export class Monitor {
     this.#checkDisks();
     await this.#checkSnapshotBytes();
     const running = machine.state === "running";
-    const partial = `${folder}.${process.pid}.partial`;
+    // From here, too: one that was removed meanwhile must not come to be again.
+    const place = relative(this.#folder.path, folder);
+    const partial = `${place}.${process.pid}.partial`;
     await machine.pause();
     try {
       await mkdir(partial, { recursive: true, mode: 0o700 });
       await saveMachine(machine, partial, options);
       for (const [index, overlay] of this.#guest?.overlays ?? [])
-        await saveVmDisk(overlay, this.#folder.path, partial, index);
-      await rename(partial, folder);
+        await saveVmDisk(overlay, HERE, partial, index);
+      await rename(partial, place);
     } catch (error) {
       await rm(partial, { recursive: true, force: true });
       throw error;
@@ -361,7 +390,7 @@ export class Monitor {
     const limit = this.#config.limits.snapshotBytes;
     if (limit === undefined) return;
     const most = this.#config.machine.memoryMib * 2 ** 20 + (this.#guest?.quota.used ?? 0);
-    if ((await bytesIn(join(this.#folder.path, SNAPSHOTS))) + most <= limit) return;
+    if ((await bytesIn(SNAPSHOTS)) + most <= limit) return;
     const what = "the bytes that snapshots may take";
     throw hypervisorError("QZ_HYPERVISOR_VM_LIMIT", { what, limit });
   }

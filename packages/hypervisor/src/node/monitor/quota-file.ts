@@ -6,7 +6,8 @@ const CLUSTER_BYTES = 4096;
 
 /** What several files may take of the host's disk together. */
 export class DiskQuota {
-  readonly limit: number;
+  /** Bytes; what is taken already stays. */
+  limit: number;
   readonly #onReached: () => void;
   #used = 0;
   #told = false;

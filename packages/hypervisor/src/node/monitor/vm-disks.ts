@@ -10,7 +10,7 @@ import { QuotaFile } from "./quota-file.ts";
 import type { DiskQuota } from "./quota-file.ts";
 
 /** Where a VM's folder, and a snapshot's, has what guests wrote to overlays. */
-const DISKS = "disks";
+export const DISKS = "disks";
 const NEXT = "disks.next";
 const FORMER = "disks.former";
 

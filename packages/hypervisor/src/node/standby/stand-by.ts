@@ -4,28 +4,22 @@ import { createServer } from "node:net";
 import type { Server, Socket } from "node:net";
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { AgentClient } from "../../agent/client.ts";
 import { giveBackMemory } from "../monitor/give-back-memory.ts";
-import { createGuestMachine } from "../monitor/guest-machine.ts";
 import { serveVm } from "../monitor/serve.ts";
-import { replaceVmDisks } from "../monitor/vm-disks.ts";
 import { LineReader } from "../vm/line-reader.ts";
-import { ORIGIN } from "../vm/origin.ts";
 import { isAlive, processIdentitySchema } from "../vm/process-identity.ts";
 import type { ProcessIdentity } from "../vm/process-identity.ts";
 import { parseVmConfig } from "../vm/vm-config.ts";
 import { OWNER, READY, SOCKET } from "./standby-folder.ts";
+import { WarmGuest } from "./warm-guest.ts";
 
-/** Commands run in the model: by then what every VM does at its beginning is compiled. */
-const WARM_UP_COMMANDS = 8;
-const WARM_UP_MS = 60_000;
 /** How often a process that nobody needs looks whether its folder is still there. */
 const LOOK_MS = 2000;
 const MOST_LINE_BYTES = 64 * 1024;
 
 /**
  * Waits to become the monitor of a VM, with all that takes time done before: modules loaded, the interpreter compiled
- * and optimised by running a machine of the template in the folder. The process ends when its folder goes.
+ * and optimised, a machine of the template in the folder restored and run. The process ends when its folder goes.
  */
 export async function standBy(
   path: string,
@@ -36,8 +30,9 @@ export async function standBy(
   const owner = processIdentitySchema.parse(JSON.parse(await readFile(OWNER, "utf8")));
   const found = new AbortController();
   const unneeded = untilUnneeded(owner, found.signal);
-  const warm = warmUp(folder).then(() => true as const);
-  if ((await Promise.race([warm, unneeded])) === undefined) {
+  const config = parseVmConfig("config.json", await readFile("config.json", "utf8"));
+  const guest = await Promise.race([WarmGuest.make(config), unneeded]);
+  if (guest === undefined) {
     await rm(folder, { recursive: true, force: true });
     tell.over("over");
     // The machine that warms it up goes with it.
@@ -57,11 +52,12 @@ export async function standBy(
   found.abort();
   server.close();
   if (vm === undefined) {
+    await guest.discard();
     await rm(ready, { recursive: true, force: true });
     return tell.over("over");
   }
   tell.over("taken");
-  await serveVm(vm.path, (line) => vm.socket.end(`${line}\n`));
+  await serveVm(vm.path, (line) => vm.socket.end(`${line}\n`), guest);
 }
 
 interface Taken {
@@ -76,24 +72,6 @@ async function untilUnneeded(owner: ProcessIdentity, signal: AbortSignal): Promi
   while (!signal.aborted && existsSync(OWNER) && (await isAlive(owner)))
     await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
   return undefined;
-}
-
-async function warmUp(folder: string): Promise<void> {
-  const config = parseVmConfig("config.json", await readFile("config.json", "utf8"));
-  const nothing = (): void => undefined;
-  const events = {};
-  const host = { onSerial: () => true, onDiskError: nothing, onDiskFull: nothing, events };
-  await replaceVmDisks(config, folder, ORIGIN);
-  const guest = await createGuestMachine(config, folder, host, ORIGIN);
-  guest.machine.start();
-  try {
-    const agent = await AgentClient.connect(guest.agent, { timeoutMs: WARM_UP_MS });
-    for (let i = 0; i < WARM_UP_COMMANDS; i++) await agent.run(["true"], { timeoutMs: WARM_UP_MS });
-    await agent.close();
-  } finally {
-    await guest.machine.stop();
-  }
-  for (const name of [ORIGIN, "disks"]) await rm(name, { recursive: true, force: true });
 }
 
 /** Takes the one line that says for which VM it is. */

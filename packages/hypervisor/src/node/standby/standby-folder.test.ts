@@ -7,6 +7,8 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { VmFolder } from "../vm/vm-folder.ts";
 import { LOG, READY, SOCKET, WARMING, standbyName, standbysFolder, takeStandby } from "./standby-folder.ts"; // prettier-ignore
 
+const TEMPLATE = "base-0123456789abcdef";
+
 let home: string;
 let vm: VmFolder;
 const servers: Server[] = [];
@@ -37,7 +39,7 @@ async function standby(folder: string, answer?: (asked: string) => string): Prom
 
 test("nobody stands by, or only what is not ready or of another program → nothing is taken", async () => {
   expect(await takeStandby(home, vm)).toBeUndefined();
-  await standby(`${WARMING}-${standbyName("a")}`, () => "ready\n");
+  await standby(`${WARMING}-${standbyName(TEMPLATE, "a")}`, () => "ready\n");
   await standby(`${READY}-00000000-a`, () => "ready\n");
   expect(await takeStandby(home, vm)).toBeUndefined();
   expect(readdirSync(standbysFolder(home))).toHaveLength(2);
@@ -45,7 +47,7 @@ test("nobody stands by, or only what is not ready or of another program → noth
 
 test("one that is ready → told the VM, its log goes along, its folder is gone", async () => {
   let asked = "";
-  await standby(`${READY}-${standbyName("a")}`, (line) => ((asked = line), "ready\n"));
+  await standby(`${READY}-${standbyName(TEMPLATE, "a")}`, (line) => ((asked = line), "ready\n"));
   expect(await takeStandby(home, vm)).toBe("ready\n");
   expect(JSON.parse(asked)).toEqual({ vm: vm.path });
   expect(readFileSync(vm.log, "utf8")).toBe("said before\n");
@@ -54,14 +56,14 @@ test("one that is ready → told the VM, its log goes along, its folder is gone"
 });
 
 test("a dead one before one that lives → passed over and removed", async () => {
-  await standby(`${READY}-${standbyName("a")}`);
-  await standby(`${READY}-${standbyName("b")}`, () => '{"message":"no"}\n');
+  await standby(`${READY}-${standbyName(TEMPLATE, "a")}`);
+  await standby(`${READY}-${standbyName(TEMPLATE, "b")}`, () => '{"message":"no"}\n');
   expect(await takeStandby(home, vm)).toBe('{"message":"no"}\n');
   expect(readdirSync(standbysFolder(home))).toEqual([]);
 });
 
 test("several VMs at once and one that stands by → one gets it", async () => {
-  await standby(`${READY}-${standbyName("a")}`, () => "ready\n");
+  await standby(`${READY}-${standbyName(TEMPLATE, "a")}`, () => "ready\n");
   const vms = ["vm-2", "vm-3", "vm-4"].map((id) => new VmFolder(home, id));
   for (const each of vms) mkdirSync(each.path);
   const answers = await Promise.all(vms.map((each) => takeStandby(home, each)));

@@ -20,9 +20,9 @@ const TAKEN = "taken";
 /** Processes that run the same program, by the same Node.js. */
 const KIND = createHash("sha256").update(`${PROGRAM} ${process.version}`).digest("hex");
 
-/** What follows the state in the name of a folder. */
-export function standbyName(unique: string): string {
-  return `${KIND.slice(0, 8)}-${unique}`;
+/** What follows the state in the name of a folder: the program, the template of its machine, and what tells it from others. */
+export function standbyName(template: string, unique: string): string {
+  return `${KIND.slice(0, 8)}-${template.slice(-16)}-${unique}`;
 }
 
 /** The folder with a folder for each process that stands by. */
@@ -31,14 +31,21 @@ export function standbysFolder(home: string): string {
 }
 
 /**
- * Has a process that stands by become the monitor of a VM.
+ * Has a process that stands by become the monitor of a VM: one with a machine of that template rather than another.
  * @returns what it said: "ready" or an error; undefined where none stands by.
  */
-export async function takeStandby(home: string, vm: VmFolder): Promise<string | undefined> {
+export async function takeStandby(
+  home: string,
+  vm: VmFolder,
+  template?: string,
+): Promise<string | undefined> {
   const place = standbysFolder(home);
-  const names = await readdir(place).catch(() => []);
-  for (const name of names) {
-    if (!name.startsWith(`${READY}-${KIND.slice(0, 8)}-`)) continue;
+  const ready = (await readdir(place).catch(() => [])).filter((name) =>
+    name.startsWith(`${READY}-${KIND.slice(0, 8)}-`),
+  );
+  const fits = (name: string): boolean =>
+    template !== undefined && name.startsWith(`${READY}-${standbyName(template, "")}`);
+  for (const name of [...ready.filter(fits), ...ready.filter((name) => !fits(name))]) {
     const taken = join(place, name.replace(READY, TAKEN));
     try {
       await rename(join(place, name), taken);

@@ -39,10 +39,10 @@ const RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 60_000;
 
 /**
- * Keeps processes ready to be monitors: modules loaded, the interpreter compiled and warmed up by running a machine of
- * a template. Whoever makes, forks or starts a VM in the same home takes one where there is one, whatever its image
- * and size, and saves the second of processor time that a new process takes; another is made ready then, one at a time.
- * They end when the pool is closed and when its process does.
+ * Keeps processes ready to be monitors, each with a machine of a template that has run commands and stands still. A VM
+ * that is made of that template in the same home goes on with such a machine, its guest's programs in memory and
+ * translated; other VMs, forks too, get the process at least, which saves them the second of processor time that a new
+ * one takes. Another is made ready then, one at a time. They end when the pool is closed and when its process does.
  */
 export class StandbyPool implements AsyncDisposable {
   readonly #home: string;
@@ -134,12 +134,13 @@ export class StandbyPool implements AsyncDisposable {
 
   async #start(): Promise<void> {
     if (this.#closed || this.#standbys.size >= this.#size) return;
-    const name = standbyName(randomUUID());
-    const folder = join(standbysFolder(this.#home), `${WARMING}-${name}`);
     // It may have been pruned.
     const template = await new TemplateStore(this.#home).ensure(this.#recipe);
+    const name = standbyName(template.id, randomUUID());
+    const folder = join(standbysFolder(this.#home), `${WARMING}-${name}`);
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    const config = { ...this.#config, origin: { snapshot: ORIGIN, newIdentity: false, orBoot: false } }; // prettier-ignore
+    const origin = { snapshot: ORIGIN, newIdentity: false, template: template.id };
+    const config = { ...this.#config, origin };
     await writeFile(join(folder, "config.json"), JSON.stringify(config));
     await writeFile(join(folder, OWNER), JSON.stringify(await identify(process.pid)));
     await shareTemplate(template, join(folder, ORIGIN));

@@ -8,11 +8,12 @@ import type { VmFolder } from "./vm-folder.ts";
 
 /**
  * Starts the monitor of a VM: a process that stands by for it, or else a new one; resolves when clients can connect.
+ * @param template the one that it goes on from, if it does: a process may have a machine of that ready
  * @throws QZ_HYPERVISOR_VM_START
  */
-export async function launchMonitor(folder: VmFolder): Promise<void> {
+export async function launchMonitor(folder: VmFolder, template?: string): Promise<void> {
   const home = dirname(dirname(folder.path));
-  const line = (await takeStandby(home, folder)) ?? (await startProcess(home, folder));
+  const line = (await takeStandby(home, folder, template)) ?? (await startProcess(home, folder));
   if (line.trim() !== "ready") throw failure(folder, line);
 }
 

@@ -27,25 +27,29 @@ export interface ForkOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Makes the folder of a VM that goes on from the template of a recipe, which is built where there is none. */
+/**
+ * Makes the folder of a VM that goes on from the template of a recipe, which is built where there is none.
+ * @returns also the template's id
+ */
 export async function createFromTemplate(
   home: string,
   config: VmConfig,
   recipe: TemplateRecipe,
   options: Pick<VmOptions, "signal" | "onProgress">,
-): Promise<VmFolder> {
+): Promise<{ readonly folder: VmFolder; readonly template: string }> {
   const { signal, onProgress } = options;
   const store = new TemplateStore(home);
-  const origin = { snapshot: ORIGIN, newIdentity: true, orBoot: true };
   for (let again = false; ; again = true) {
     const template = await store.ensure(recipe, {
       ...(signal && { signal }),
       ...(onProgress && { onProgress }),
     });
+    const origin = { snapshot: ORIGIN, newIdentity: true, template: template.id };
     try {
-      return await createFolder(home, { ...config, origin }, async (path) => {
+      const folder = await createFolder(home, { ...config, origin }, async (path) => {
         await shareTemplate(template, join(path, ORIGIN));
       });
+      return { folder, template: template.id };
     } catch (error) {
       // Somebody removed it just now.
       if (again || systemCode(error) !== "ENOENT") throw error;
@@ -73,6 +77,6 @@ export function forkConfig(config: VmConfig, options: ForkOptions): VmConfig {
               forwards: forwards.map((forward) => ({ protocol: "tcp", ...forward })),
             },
     }),
-    origin: { snapshot: ORIGIN, newIdentity: true, orBoot: false },
+    origin: { snapshot: ORIGIN, newIdentity: true },
   };
 }

@@ -85,8 +85,8 @@ export const vmConfigSchema = z.strictObject({
       snapshot: z.string(),
       /** Whether the guest becomes another one. */
       newIdentity: z.boolean(),
-      /** Whether it may boot where that cannot be gone on from: a template holds nothing but a boot. */
-      orBoot: z.boolean(),
+      /** The template that it is, which holds nothing but a boot: where it cannot be gone on from, the VM boots. */
+      template: z.string().optional(),
     })
     .optional(),
   limits: vmLimitsSchema,

@@ -77,10 +77,10 @@ export class Vm implements AsyncDisposable {
     const { config, image } = await configure(options);
     signal?.throwIfAborted();
     const recipe = options.template === false ? undefined : vmTemplateRecipe(config, image);
-    const folder = recipe
+    const { folder, template } = recipe
       ? await createFromTemplate(home, config, recipe, options)
-      : await createFolder(home, config);
-    return await Vm.#launch(home, folder, signal);
+      : { folder: await createFolder(home, config), template: undefined };
+    return await Vm.#launch(home, folder, signal, template);
   }
 
   /**
@@ -102,10 +102,11 @@ export class Vm implements AsyncDisposable {
     home: string,
     folder: VmFolder,
     signal: AbortSignal | undefined,
+    template?: string,
   ): Promise<Vm> {
     try {
       signal?.throwIfAborted();
-      await launchMonitor(folder);
+      await launchMonitor(folder, template);
       signal?.throwIfAborted();
       return new Vm(folder, home, true);
     } catch (error) {
