@@ -57,6 +57,8 @@ export function ratedNetwork(network: Network, bytesPerSecond: number, clock: Cl
           forget();
           end.detach();
         },
+        connections: () => end.connections?.() ?? [],
+        lost: (connections) => end.lost?.(connections),
       };
     },
   };

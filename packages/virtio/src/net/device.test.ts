@@ -7,7 +7,7 @@ import { NetDevice } from "./device.ts";
 import { FramedStreamNetwork } from "./framed-stream.ts";
 import type { ByteStream } from "./framed-stream.ts";
 import { macAt, putMac } from "./link.ts";
-import type { Frame, Network, NicEnd } from "./link.ts";
+import type { Frame, LostConnection, Network, NicEnd } from "./link.ts";
 import { captured } from "./pcap.ts";
 import { Switch } from "./switch.ts";
 
@@ -20,6 +20,8 @@ class Wire implements Network {
   resets = 0;
   detached = 0;
   rooms = 0;
+  open: readonly LostConnection[] = [];
+  lost: readonly LostConnection[] = [];
   nic: NicEnd | undefined;
   attach(nic: NicEnd) {
     this.nic = nic;
@@ -28,6 +30,11 @@ class Wire implements Network {
       roomAvailable: () => void this.rooms++,
       reset: () => void this.resets++,
       detach: () => void this.detached++,
+      connections: () => this.open,
+      lost: (connections: readonly LostConnection[]) => {
+        this.lost = connections;
+        this.nic?.deliver({ bytes: frameTo(MAC_NUMBER) });
+      },
     };
   }
 }
@@ -326,6 +333,21 @@ describe("features, reset, save", () => {
     expect(first.driver.queue(0).poll().at(0)?.written).toBe(72);
   });
 
+  it("restored with connections → the network is told of them, and what it says waits for the guest to go on", () => {
+    const first = started();
+    const ports = { guestPort: 40000, remotePort: 80, sequence: 7 };
+    first.wire.open = [{ mac: MAC_NUMBER, guest: 0x0a00_020f, remote: 0x0a00_0202, ...ports }];
+    first.driver.queue(0).send(2000);
+    const state = structuredClone(first.driver.transport.save());
+    const second = started();
+    const driver = new MockDriver(second.device, first.driver.memory);
+    driver.transport.restore(state);
+    expect(second.wire.lost).toEqual(first.wire.open);
+    expect(first.driver.queue(0).poll()).toEqual([]);
+    driver.transport.control.resume();
+    expect(first.driver.queue(0).poll().at(0)?.written).toBe(72);
+  });
+
   it("a state that is none → QZ_VIRTIO_STATE", () => {
     const { device } = started();
     const state = device.save();
@@ -333,6 +355,8 @@ describe("features, reset, save", () => {
       { ...state, version: 7 },
       { ...state, filter: null },
       { ...state, filter: { ...state.filter, table: [1.5] } },
+      { ...state, connections: [{}] },
+      { ...state, connections: Array.from({ length: 5000 }, () => ({})) },
     ])
       expect(() => device.restore(bad as typeof state)).toThrow(
         expect.objectContaining({ code: "QZ_VIRTIO_STATE" }),

@@ -17,10 +17,10 @@ import {
   SegmentationType,
 } from "./config.ts";
 import { MAX_FRAME, MIN_FRAME, isGroup, macAt } from "./link.ts";
-import type { Frame, Network, NetworkEnd, Offload } from "./link.ts";
+import type { Frame, LostConnection, Network, NetworkEnd, Offload } from "./link.ts";
 import { forReceiver } from "./offload.ts";
 import type { Offloads } from "./offload.ts";
-import { MAX_FILTER, checkNetState } from "./state.ts";
+import { MAX_CONNECTIONS, MAX_FILTER, checkNetState } from "./state.ts";
 import type { NetState } from "./state.ts";
 
 const RECEIVE = 0;
@@ -81,6 +81,8 @@ export class NetDevice implements VirtioDevice<NetState> {
   #wasFull = false;
   #filter: { mac: number; promiscuous: boolean; allMulticast: boolean; table: number[] };
   #guestOffloads: bigint | undefined;
+  /** Of a restored guest that was not told yet. */
+  #lost: readonly LostConnection[] = [];
 
   /** @throws QZ_VIRTIO_OPTIONS */
   constructor(options: NetDeviceOptions) {
@@ -111,6 +113,9 @@ export class NetDevice implements VirtioDevice<NetState> {
 
   start(session: DriverSession): void {
     this.#session = session;
+    const lost = this.#lost;
+    this.#lost = [];
+    if (lost.length > 0) this.#network.lost?.(lost);
   }
 
   notify(index: number): void {
@@ -137,6 +142,7 @@ export class NetDevice implements VirtioDevice<NetState> {
     this.#wasFull = false;
     this.#filter = this.#defaultFilter();
     this.#guestOffloads = undefined;
+    this.#lost = [];
     if (running) this.#network.reset();
   }
 
@@ -151,6 +157,7 @@ export class NetDevice implements VirtioDevice<NetState> {
       linkUp: this.config.linkUp,
       filter: { ...this.#filter, table: [...this.#filter.table] },
       guestOffloads: this.#guestOffloads,
+      connections: this.#network.connections?.().slice(0, MAX_CONNECTIONS) ?? [],
     };
   }
 
@@ -159,6 +166,7 @@ export class NetDevice implements VirtioDevice<NetState> {
     this.config.linkUp = state.linkUp;
     this.#filter = { ...state.filter, table: [...state.filter.table] };
     this.#guestOffloads = state.guestOffloads;
+    this.#lost = state.connections ?? [];
   }
 
   get #features(): bigint {

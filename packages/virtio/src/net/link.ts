@@ -23,6 +23,17 @@ export interface NicEnd {
   hasRoom(mac: number): boolean;
 }
 
+/** A connection of a guest that ended with the network it went through: what it takes to reset it there. */
+export interface LostConnection {
+  readonly mac: number;
+  readonly guest: number;
+  readonly guestPort: number;
+  readonly remote: number;
+  readonly remotePort: number;
+  /** The sequence number that the guest expects next. */
+  readonly sequence: number;
+}
+
 /** The network's side of a link, as a NIC sees it. */
 export interface NetworkEnd {
   /** The guest sends a frame. */
@@ -33,6 +44,10 @@ export interface NetworkEnd {
   reset(): void;
   /** The NIC is unplugged. */
   detach(): void;
+  /** The guest's connections that a copy of it, restored elsewhere, will have lost. */
+  connections?(): readonly LostConnection[];
+  /** The guest goes on from a saved state: tells it at once that these connections are gone. */
+  lost?(connections: readonly LostConnection[]): void;
 }
 
 /** Something NICs plug into: the user-mode NAT, a switch, a stream to another process. */

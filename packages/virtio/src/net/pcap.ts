@@ -67,6 +67,8 @@ export function captured(network: Network, options: CaptureOptions): Network {
         roomAvailable: () => end.roomAvailable(),
         reset: () => end.reset(),
         detach: () => end.detach(),
+        connections: () => end.connections?.() ?? [],
+        lost: (connections) => end.lost?.(connections),
       };
     },
   };

@@ -1,3 +1,4 @@
+import type { LostConnection } from "./link.ts";
 import { checkState, isWhole } from "../state.ts";
 
 /** The saved state of a network device. Frames on their way are lost, as on a link. */
@@ -12,10 +13,14 @@ export interface NetState {
   };
   /** The offloads the driver turned on after the negotiation; undefined while it did not ask. */
   readonly guestOffloads: bigint | undefined;
+  /** Connections that end with the network: the guest is told when it goes on. */
+  readonly connections?: readonly LostConnection[];
 }
 
 /** The most addresses a driver may list; with more it gets every frame. */
 export const MAX_FILTER = 64;
+/** The most connections a state may list. */
+export const MAX_CONNECTIONS = 4096;
 
 /** @throws QZ_VIRTIO_STATE */
 export function checkNetState(state: NetState): void {
@@ -33,4 +38,14 @@ export function checkNetState(state: NetState): void {
   check(Array.isArray(table) && table.length <= MAX_FILTER && table.every(mac), "its filter");
   const offloads = state.guestOffloads;
   check(offloads === undefined || typeof offloads === "bigint", "its offloads");
+  const { connections = [] } = state;
+  const listed = Array.isArray(connections) && connections.length <= MAX_CONNECTIONS;
+  check(listed && connections.every(isConnection), "its connections");
+}
+
+function isConnection(one: LostConnection): boolean {
+  if (typeof one !== "object" || one === null) return false;
+  const ports = [one.guestPort, one.remotePort].every((port) => isWhole(port, 0xffff));
+  const words = [one.guest, one.remote, one.sequence].every((word) => isWhole(word, 0xffff_ffff));
+  return ports && words && isWhole(one.mac, 2 ** 48 - 1);
 }

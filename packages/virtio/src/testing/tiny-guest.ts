@@ -311,7 +311,9 @@ export class GuestTcp {
     const sequence = read32(segment, 4);
     const payload = segment.subarray(((segment[12] as number) >> 4) * 4);
     if (flags & 4) {
-      this.state = "reset";
+      // RFC 5961: a reset that does not name the next byte is answered with what would be.
+      if (this.state === "calling" || sequence === this.#expected) this.state = "reset";
+      else this.#emit(0x10);
       return;
     }
     if (flags & 2) {

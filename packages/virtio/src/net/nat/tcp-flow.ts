@@ -92,6 +92,11 @@ export class TcpFlow {
     this.#unacknowledged = this.#next = this.#highest = first;
   }
 
+  /** The sequence number that the guest expects next; undefined while it has no connection. */
+  get next(): number | undefined {
+    return this.#phase === "connecting" || this.#phase === "over" ? undefined : this.#next;
+  }
+
   /** What the host's connection tells this flow. */
   get events(): TcpEvents {
     return {

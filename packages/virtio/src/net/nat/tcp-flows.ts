@@ -4,7 +4,7 @@ import type { HostTcp, TcpEvents } from "./host-sockets.ts";
 import type { Ipv4Header } from "./packet.ts";
 import { TcpFlow } from "./tcp-flow.ts";
 import { TcpFlag, tcpFrame } from "./tcp-segment.ts";
-import type { TcpSegment } from "./tcp-segment.ts";
+import type { OutgoingSegment, TcpSegment } from "./tcp-segment.ts";
 
 /** A connection's two ends as the guest sees them. */
 export interface TcpEnds {
@@ -34,7 +34,7 @@ const LEAST_BYTES = 64 * 1024;
 /** The TCP connections of a network. */
 export class TcpFlows {
   readonly #network: TcpNetwork;
-  readonly #flows = new Map<string, TcpFlow>();
+  readonly #flows = new Map<string, { readonly ends: TcpEnds; readonly flow: TcpFlow }>();
   readonly #unacknowledged = new Set<TcpFlow>();
   #identification = 0;
 
@@ -44,6 +44,23 @@ export class TcpFlows {
 
   get size(): number {
     return this.#flows.size;
+  }
+
+  /** The connections that a guest has, with the sequence number that it expects next. */
+  get open(): readonly { readonly ends: TcpEnds; readonly sequence: number }[] {
+    return Array.from(this.#flows.values()).flatMap(({ ends, flow }) =>
+      flow.next === undefined ? [] : [{ ends, sequence: flow.next }],
+    );
+  }
+
+  /**
+   * Resets a connection of a guest that was restored without it. One that is not as far answers with what it expects
+   * (RFC 5961, 3.2), and then gets that.
+   */
+  tellLost(ends: TcpEnds, sequence: number): void {
+    if (this.#flows.has(keyOf(ends))) return;
+    const reset = { sequence, acknowledged: 0, flags: TcpFlag.Rst, window: 0, cutTo: 536 };
+    this.#send(ends, reset);
   }
 
   /**
@@ -59,7 +76,7 @@ export class TcpFlows {
     const key = keyOf(ends);
     const known = this.#flows.get(key);
     if (known !== undefined) {
-      known.receive(segment);
+      known.flow.receive(segment);
       return;
     }
     if (segment.flags & TcpFlag.Rst) return;
@@ -88,12 +105,12 @@ export class TcpFlows {
 
   /** The guest has room for frames again. */
   output(): void {
-    for (const flow of this.#flows.values()) flow.output();
+    for (const { flow } of this.#flows.values()) flow.output();
   }
 
   /** Ends every connection on the host's side with a reset; the guest is gone. */
   reset(): void {
-    for (const flow of this.#flows.values()) flow.abort(false);
+    for (const { flow } of this.#flows.values()) flow.abort(false);
   }
 
   #make(ends: TcpEnds, unreachable: (code: "host" | "prohibited") => void): TcpFlow {
@@ -107,28 +124,30 @@ export class TcpFlows {
         get bufferBytes() {
           return Math.max(LEAST_BYTES, Math.min(MOST_BYTES, Math.floor(ALL_BYTES / flows.size)));
         },
-        send: (segment) => {
-          const header = network.header(ends.remote, ends.guest);
-          if (header === undefined) return;
-          this.#identification = (this.#identification + 1) & 0xffff;
-          network.deliver(
-            tcpFrame(
-              { ...header, identification: this.#identification },
-              { ...segment, sourcePort: ends.remotePort, targetPort: ends.guestPort },
-            ),
-          );
-        },
+        send: (segment) => this.#send(ends, segment),
         hasRoom: () => network.hasRoom(ends.guest),
         finished: () => {
-          if (flows.get(key) === flow) flows.delete(key);
+          if (flows.get(key)?.flow === flow) flows.delete(key);
         },
         unreachable,
         acknowledgeSoon: () => this.#acknowledgeSoon(flow),
       },
       network.randomUint32(),
     );
-    flows.set(key, flow);
+    flows.set(key, { ends, flow });
     return flow;
+  }
+
+  #send(ends: TcpEnds, segment: Omit<OutgoingSegment, "sourcePort" | "targetPort">): void {
+    const header = this.#network.header(ends.remote, ends.guest);
+    if (header === undefined) return;
+    this.#identification = (this.#identification + 1) & 0xffff;
+    this.#network.deliver(
+      tcpFrame(
+        { ...header, identification: this.#identification },
+        { ...segment, sourcePort: ends.remotePort, targetPort: ends.guestPort },
+      ),
+    );
   }
 
   /** One acknowledgement for all segments the guest sent in one go. */

@@ -350,6 +350,24 @@ describe("TCP, against a real server of the host", () => {
     expect(code).toBe("ECONNRESET");
   });
 
+  it("a guest restored without its connections → each is reset, also one that missed the last bytes", async () => {
+    const { port } = await server((socket) => void socket.write("hello"));
+    let losing = false;
+    const { guest, network } = await made({}, { lose: () => losing });
+    const first = await guest.connect(HOST, port);
+    const second = await guest.connect(HOST, port);
+    await waitFor(() => first.receivedBytes === 5 && second.receivedBytes === 5);
+    const saved = structuredClone(guest.end.connections?.() ?? []);
+    expect(saved).toHaveLength(2);
+    losing = true;
+    network.close();
+    losing = false;
+    const behind = saved.map((each, i) => ({ ...each, sequence: (each.sequence + 7 * i) >>> 0 }));
+    guest.end.lost?.(behind);
+    expect([first.state, second.state]).toEqual(["reset", "reset"]);
+    expect(network.flows.tcp).toBe(0);
+  });
+
   it("more connections than allowed → the next is refused", async () => {
     const { port } = await server(() => {});
     const { guest } = await made({ maxConnections: 2 });

@@ -2,7 +2,7 @@ import type { Clock, Entropy } from "@queztl/memory";
 import { hostEntropy } from "@queztl/memory";
 import { virtioError } from "../../errors.ts";
 import { BROADCAST, isGroup, macAt, putMac } from "../link.ts";
-import type { Frame, Network, NetworkEnd, NicEnd } from "../link.ts";
+import type { Frame, LostConnection, Network, NetworkEnd, NicEnd } from "../link.ts";
 import { AccessList } from "./access.ts";
 import type { AccessOptions } from "./access.ts";
 import { DhcpServer } from "./dhcp.ts";
@@ -176,6 +176,14 @@ export class UserNetwork implements Network {
         this.#reset();
         this.#nic = undefined;
       },
+      connections: () =>
+        this.#tcp.open.flatMap(({ ends, sequence }) => {
+          const mac = this.#neighbours.get(ends.guest);
+          return mac === undefined ? [] : [{ ...ends, mac, sequence }];
+        }),
+      lost: (connections) => {
+        for (const each of connections) this.#tellLost(each);
+      },
     };
   }
 
@@ -190,6 +198,11 @@ export class UserNetwork implements Network {
     this.#udp.close();
     this.#dns.close();
     this.#neighbours.clear();
+  }
+
+  /** What goes on from a saved state is on no wire's other end: a reset says so before the guest waits for it. */
+  #tellLost({ mac, sequence, ...ends }: LostConnection): void {
+    if (this.#learn(ends.guest, mac)) this.#tcp.tellLost(ends, sequence);
   }
 
   #transmit(frame: Frame): void {
