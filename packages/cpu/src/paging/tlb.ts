@@ -43,11 +43,13 @@ export interface Translation {
 export class Tlb {
   readonly #words: Int32Array<SharedArrayBuffer>;
   readonly #tables: readonly number[];
-  /** Bits of each entry of each table; −1 in those that match nothing and are in no list. */
+  /** Bits of each entry of each table; −1 in those that match nothing. */
   readonly #flags = new Int8Array(KINDS * TLB_ENTRIES).fill(-1);
   /** Indices of the entries filled since the last flush: a list for each kind, then one for its global entries. */
   readonly #filled: readonly Int32Array[];
   readonly #counts = new Int32Array(2 * KINDS);
+  /** 1 where an index is in a list: once, however often its entry becomes global and no longer is. */
+  readonly #listed = new Uint8Array(2 * KINDS * TLB_ENTRIES);
   #huge = false;
 
   constructor(memory: GuestMemory) {
@@ -68,11 +70,7 @@ export class Tlb {
     const index = (t.linearLow >>> 12) & INDEX_MASK;
     const at = ((this.#tables[kind] as number) >> 2) + index * WORDS;
     const words = this.#words;
-    // An entry whose flags are -1 is in no list; one that becomes global, or no longer is, may be in both.
-    const flags = this.#flags[kind * TLB_ENTRIES + index] as number;
-    if (flags === -1 || ((flags & GLOBAL) !== 0) !== t.global) {
-      this.#remember(t.global ? kind + KINDS : kind, index);
-    }
+    this.#remember(t.global ? kind + KINDS : kind, index);
     const low = t.linearLow & ~0xfff;
     this.#tag(at, t.read, low, t.linearHigh);
     this.#tag(at + 2, t.write, low, t.linearHigh);
@@ -116,6 +114,7 @@ export class Tlb {
     for (let i = 0; i < count; i++) {
       const index = filled[i] as number;
       const at = base + index * WORDS;
+      this.#listed[list * TLB_ENTRIES + index] = 0;
       const flagsAt = kind * TLB_ENTRIES + index;
       if (keepGlobal && (this.#flags[flagsAt] as number) & GLOBAL) continue;
       for (let word = at; word < at + ADDEND; word++) words[word] = -1;
@@ -125,19 +124,11 @@ export class Tlb {
   }
 
   #remember(list: number, index: number): void {
-    const filled = this.#filled[list] as Int32Array;
-    let count = this.#counts[list] as number;
-    if (count === TLB_ENTRIES) {
-      // Entries that changed lists may have left their index twice: keep one of each.
-      const unique = new Set(filled);
-      filled.set([...unique]);
-      count = unique.size;
-      if (unique.has(index)) {
-        this.#counts[list] = count;
-        return;
-      }
-    }
-    filled[count] = index;
+    const listedAt = list * TLB_ENTRIES + index;
+    if (this.#listed[listedAt] === 1) return;
+    this.#listed[listedAt] = 1;
+    const count = this.#counts[list] as number;
+    (this.#filled[list] as Int32Array)[count] = index;
     this.#counts[list] = count + 1;
   }
 
