@@ -9,8 +9,9 @@ import { PseudoEntry } from "./execute/lower.ts";
 import type { MicroOp } from "./execute/micro-op.ts";
 import { defaultFeatures } from "./features.ts";
 import type { ProcessorFeatures } from "./features.ts";
-import { createMsrFile } from "./msr-file.ts";
+import { createMsrFile, keepInState } from "./msr-file.ts";
 import type { MsrFile } from "./msr-file.ts";
+import { TlbKind } from "./paging/tlb.ts";
 import { composeStatusFlags, splitStatusFlags } from "./semantics/flags.ts";
 import { Flag, STATUS_FLAGS, Segment, SegmentField, State } from "./state/layout.ts";
 import { HelperStatus } from "./state/status.ts";
@@ -100,9 +101,9 @@ export class Core {
     this.clock = options.clock ?? new VirtualClock();
     this.entropy = options.entropy ?? hostEntropy;
     this.features = { ...defaultFeatures, ...options.features };
-    this.msr = createMsrFile(this.id);
     this.state = memory.allocate(State.Length, 4096);
     this.view = memory.arena.view;
+    this.msr = keepInState(createMsrFile(this.id), this.view, this.state);
     this.registers = new BigUint64Array(memory.arena.bytes.buffer, this.state, 16);
     this.x87 = new X87(new StateX87Registers(this.view, this.state));
     this.apic = new LocalApic({
@@ -206,6 +207,7 @@ export class Core {
   /** Has the processor look at interrupts and requests before it goes on. */
   wake(): void {
     this.attention = true;
+    this.setU32(State.InterruptWaiting, 1);
   }
 
   /** The task priority, as CR8 shifted left by 4. */
@@ -333,12 +335,12 @@ export class Core {
   }
 
   /**
-   * What a helper returns that set rip and may have set IF or TF, or made an NMI pending: the machine looks for
-   * interrupts that may come in now.
+   * What a helper returns that set rip and may have set IF, TF or RF, or let NMIs in: the machine looks where that has
+   * consequences before the next instruction.
    */
   changedInterruptFlag(): number {
-    const flags = this.u32(State.SystemFlags);
-    const looks = (flags & (Flag.If | Flag.Tf)) !== 0 || this.attention;
+    const stepping = (this.u32(State.SystemFlags) & (Flag.Tf | Flag.Rf)) !== 0;
+    const looks = stepping || this.nmiPending || this.u32(State.InterruptWaiting) !== 0;
     return looks ? HelperStatus.Exit : HelperStatus.Jump;
   }
 
@@ -431,8 +433,6 @@ export class Core {
     const ac = (this.u32(State.SystemFlags) & Flag.Ac) !== 0;
     const cpl = this.cpl;
     linear.long = long;
-    linear.user = cpl === 3;
-    linear.strict = paging.smap && !ac;
     const aligned = (cr0 & 0x40000) !== 0 && ac && cpl === 3;
     if (aligned !== linear.alignmentChecked) {
       linear.alignmentChecked = aligned;
@@ -445,7 +445,14 @@ export class Core {
     this.setU64(State.CodeBase, base);
     this.setU64(State.RipMask, long ? 0xffffffffffffffffn : 0xffffffffn);
     this.setU64(State.StackMask, stackBig && !virtual8086 ? 0xffffffffn : 0xffffn);
-    this.setU32(State.Tlb, linear.tlb.table(linear.kind));
+    const { tlb } = linear;
+    this.setU32(State.Tlb, tlb.table(linear.kind));
+    this.setU32(State.TlbUser, tlb.table(TlbKind.User));
+    this.setU32(
+      State.TlbAcClear,
+      tlb.table(paging.smap ? TlbKind.SupervisorStrict : TlbKind.Supervisor),
+    );
+    this.setU32(State.TlbAcSet, tlb.table(TlbKind.Supervisor));
     const em = (cr0 & 4) !== 0;
     const ts = (cr0 & 8) !== 0;
     const noDevice = PseudoEntry.NoDevice;

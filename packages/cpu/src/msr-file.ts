@@ -1,3 +1,5 @@
+import { State } from "./state/layout.ts";
+
 /** Model-specific registers that are plain storage; the others are computed where they are read. */
 export interface MsrFile {
   star: bigint;
@@ -50,4 +52,22 @@ export function createMsrFile(id: number): MsrFile {
     specCtrl: 0n,
     xss: 0n,
   };
+}
+
+const IN_STATE = {
+  star: State.Star,
+  lstar: State.Lstar,
+  fmask: State.Fmask,
+  kernelGsBase: State.KernelGsBase,
+} as const satisfies Partial<Record<keyof MsrFile, number>>;
+
+/** Keeps the registers that generated code works with in a processor's state. */
+export function keepInState(file: MsrFile, view: DataView, state: number): MsrFile {
+  for (const [name, offset] of Object.entries(IN_STATE)) {
+    Object.defineProperty(file, name, {
+      get: () => view.getBigUint64(state + offset, true),
+      set: (value: bigint) => view.setBigUint64(state + offset, value, true),
+    });
+  }
+  return file;
 }

@@ -161,6 +161,7 @@ export class Vcpu extends Core {
    */
   run(budget: number): VcpuExit {
     let end = this.instructions + budget;
+    this.setU32(State.InterruptWaiting, 1);
     for (;;) {
       if (this.shutdown) return "shutdown";
       if (this.waitingForStartup) return "wait";
@@ -273,6 +274,7 @@ export class Vcpu extends Core {
 
   /** Delivers the most urgent event that may come in now (Intel SDM vol. 3, 6.9). */
   #takeInterrupt(): void {
+    if (this.u32(State.InterruptWaiting) === 0 && !this.nmiPending) return;
     if (this.nmiPending && !this.nmiBlocked) {
       this.nmiPending = false;
       this.nmiBlocked = true;
@@ -286,7 +288,10 @@ export class Vcpu extends Core {
       return;
     }
     const vector = this.apic.pending();
-    if (vector < 0) return;
+    if (vector < 0) {
+      this.setU32(State.InterruptWaiting, 0);
+      return;
+    }
     this.apic.acknowledge(vector);
     this.#interrupt(vector);
   }

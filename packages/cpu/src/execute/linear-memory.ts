@@ -4,7 +4,7 @@ import { Access, PageWalker } from "../paging/page-walk.ts";
 import type { AccessValue, PagingMode } from "../paging/page-walk.ts";
 import { Tlb, TlbKind } from "../paging/tlb.ts";
 import type { TlbKindValue, Translation } from "../paging/tlb.ts";
-import { State } from "../state/layout.ts";
+import { Flag, State } from "../state/layout.ts";
 import { Vector, raise } from "./guest-fault.ts";
 
 /** What an access that is not plain RAM inside one page left to be done after its bytes are in the bounce buffer. */
@@ -50,9 +50,8 @@ export class LinearMemory {
   };
   /** 64-bit mode: addresses must be canonical. Otherwise they wrap at 4 GiB. */
   long = false;
-  user = false;
-  /** SMAP is on and AC clear: supervisor data accesses must not touch user pages. */
-  strict = false;
+  /** The privilege of accesses where it is not the current one, while an event is delivered to another level. */
+  assumedCpl: number | undefined;
   /** CR0.AM, RFLAGS.AC and CPL 3: misaligned data accesses fault. */
   alignmentChecked = false;
   /** The address that the last #GP was about if it was not canonical: it may have to become #SS. */
@@ -95,10 +94,20 @@ export class LinearMemory {
     this.tlb = new Tlb(space.memory);
   }
 
+  /** Whether accesses are made with user privilege. */
+  get user(): boolean {
+    return (this.assumedCpl ?? this.#arena.getUint32(this.#state + State.Cpl, true)) === 3;
+  }
+
+  /** SMAP is on and AC clear: supervisor data accesses must not touch user pages. */
+  get strict(): boolean {
+    const flags = this.#arena.getUint32(this.#state + State.SystemFlags, true);
+    return this.paging.smap && (flags & Flag.Ac) === 0;
+  }
+
   /** The TLB table that serves the current privilege. */
   get kind(): TlbKindValue {
-    if (this.user) return TlbKind.User;
-    return this.strict ? TlbKind.SupervisorStrict : TlbKind.Supervisor;
+    return kindOf(this.user, this.strict);
   }
 
   /**
@@ -186,13 +195,12 @@ export class LinearMemory {
       t.offset = pageOffset;
       t.pageShift = walk.pageShift;
       t.global = walk.global;
-      const kind = user ? TlbKind.User : strict ? TlbKind.SupervisorStrict : TlbKind.Supervisor;
       const dataAllowed = user ? walk.user : !(strict && walk.user && paging.enabled);
       t.read = dataAllowed;
       t.write = dataAllowed && walk.writable && walk.dirty && this.#attributes(pageOffset) === 0;
       t.execute =
         walk.executable && (user ? walk.user : !(paging.smep && walk.user && paging.enabled));
-      this.tlb.fill(kind, t);
+      this.tlb.fill(kindOf(user, strict), t);
     }
     return walk.physical;
   }
@@ -237,8 +245,9 @@ export class LinearMemory {
   read(address: bigint, bytes: 1 | 2 | 4 | 8, system = false): bigint {
     const low = Number(address & 0xffffffffn) | 0;
     const high = Number((address >> 32n) & 0xffffffffn) | 0;
-    const linear = (low & 0xfff) + bytes <= PAGE_BYTES;
-    if (linear) {
+    if ((low & 0xfff) + bytes <= PAGE_BYTES) {
+      const known = this.#known(low, high, system, 0);
+      if (known >= 0) return this.#readInteger(known, bytes);
       this.checkAddress(low, high, bytes);
       const user = this.user && !system;
       const strict = this.#strict(user, system);
@@ -262,6 +271,11 @@ export class LinearMemory {
     const low = Number(address & 0xffffffffn) | 0;
     const high = Number((address >> 32n) & 0xffffffffn) | 0;
     if ((low & 0xfff) + bytes <= PAGE_BYTES) {
+      const known = this.#known(low, high, system, 1);
+      if (known >= 0) {
+        this.#writeInteger(known, bytes, value);
+        return;
+      }
       this.checkAddress(low, high, bytes);
       const user = this.user && !system;
       const strict = this.#strict(user, system);
@@ -284,6 +298,16 @@ export class LinearMemory {
     const buffer = new Uint8Array(8);
     new DataView(buffer.buffer).setBigUint64(0, BigInt.asUintN(64, value), true);
     this.writeFrom(address, buffer.subarray(0, bytes), system);
+  }
+
+  /**
+   * Where an access inside a page may be made without further ado (0 read, 1 write), else −1. Nothing is in the TLB
+   * while accesses are watched or their alignment is checked.
+   */
+  #known(low: number, high: number, system: boolean, access: 0 | 1): number {
+    const user = this.user && !system;
+    const kind = kindOf(user, this.#strict(user, system));
+    return this.tlb.probe(kind, low, this.long ? high : 0, access);
   }
 
   /** SMAP forbids implicit accesses (to descriptor tables and the like) whatever AC is (Intel SDM vol. 3, 4.6.1). */
@@ -393,6 +417,11 @@ export class LinearMemory {
     if (this.#space.apicWrite?.(address, value) === true) return;
     this.#space.mmio.write(address, size, value);
   }
+}
+
+function kindOf(user: boolean, strict: boolean): TlbKindValue {
+  if (user) return TlbKind.User;
+  return strict ? TlbKind.SupervisorStrict : TlbKind.Supervisor;
 }
 
 /** The largest single access of at most `left` bytes. */

@@ -310,6 +310,10 @@ export class HandlerContext implements InstructionContext {
     this.setState32(State.SystemFlags, value);
   }
 
+  setTlb(offset: I32): void {
+    this.setState32(State.Tlb, offset);
+  }
+
   state32(offset: number): I32 {
     return i32.load(this.#place.state, offset);
   }

@@ -18,8 +18,10 @@ const WORDS = TlbEntry.Length >> 2;
 const ADDEND = TlbEntry.Addend >> 2;
 const GLOBAL = 1;
 const LARGE = 2;
-const HUGE = 4;
 const INDEX_MASK = TLB_ENTRIES - 1;
+/** How many 4 MiB ranges the low 32 bits of a linear address tell apart, and 1 GiB ones. */
+const LARGE_RANGES = 1024;
+const HUGE_RANGES = 4;
 
 /** One translation to enter. Addresses are the page's; `linearHigh` and `linearLow` are the halves of the linear one. */
 export interface Translation {
@@ -50,7 +52,9 @@ export class Tlb {
   readonly #counts = new Int32Array(2 * KINDS);
   /** 1 where an index is in a list: once, however often its entry becomes global and no longer is. */
   readonly #listed = new Uint8Array(2 * KINDS * TLB_ENTRIES);
-  #huge = false;
+  /** Where large pages were entered since the last flush of all, by bits 22–31 of a linear address, huge ones by 30–31. */
+  readonly #large = new Uint8Array(LARGE_RANGES);
+  readonly #huge = new Uint8Array(HUGE_RANGES);
 
   constructor(memory: GuestMemory) {
     this.#words = new Int32Array(memory.arena.bytes.buffer);
@@ -80,8 +84,9 @@ export class Tlb {
     words[at + ADDEND] = (t.offset - low) | 0;
     words[at + ADDEND + 1] = Math.floor(t.offset / 2 ** 32) - t.linearHigh - borrow;
     this.#flags[kind * TLB_ENTRIES + index] =
-      (t.global ? GLOBAL : 0) | (t.pageShift > 12 ? LARGE : 0) | (t.pageShift === 30 ? HUGE : 0);
-    if (t.pageShift === 30) this.#huge = true;
+      (t.global ? GLOBAL : 0) | (t.pageShift > 12 ? LARGE : 0);
+    if (t.pageShift > 12) this.#large[low >>> 22] = 1;
+    if (t.pageShift === 30) this.#huge[low >>> 30] = 1;
   }
 
   /**
@@ -103,7 +108,9 @@ export class Tlb {
       this.#drop(kind, kind, keepGlobal);
       if (!keepGlobal) this.#drop(kind, kind + KINDS, false);
     }
-    if (!keepGlobal) this.#huge = false;
+    if (keepGlobal) return;
+    this.#large.fill(0);
+    this.#huge.fill(0);
   }
 
   #drop(kind: number, list: number, keepGlobal: boolean): void {
@@ -134,15 +141,16 @@ export class Tlb {
 
   /** Drops the translations of the page, of any size, that holds a linear address (INVLPG). */
   flushPage(linearLow: number): void {
-    if (this.#huge) {
+    if (this.#huge[linearLow >>> 30] === 1) {
       this.flush(false);
       return;
     }
+    const exact = (linearLow >>> 12) & INDEX_MASK;
+    for (const table of this.#tables) this.#forget((table >> 2) + exact * WORDS);
+    if (this.#large[linearLow >>> 22] === 0) return;
     // A 4 MiB page covers 1024 entries, a 2 MiB page 512 of them: dropping the larger range is correct for both.
-    const first = (linearLow >>> 12) & INDEX_MASK & ~1023;
+    const first = exact & ~1023;
     this.#tables.forEach((table, kind) => {
-      const exact = (table >> 2) + ((linearLow >>> 12) & INDEX_MASK) * WORDS;
-      this.#forget(exact);
       for (let index = first; index < first + 1024; index++) {
         const flags = this.#flags[kind * TLB_ENTRIES + index] as number;
         if (flags !== -1 && flags & LARGE) this.#forget((table >> 2) + index * WORDS);

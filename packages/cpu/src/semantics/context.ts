@@ -121,6 +121,8 @@ export interface InstructionContext {
   /** RFLAGS bits other than the six status flags. */
   systemFlags(): I32;
   setSystemFlags(value: I32): void;
+  /** Another TLB serves from the next access on: the privilege, or AC, has changed. */
+  setTlb(offset: I32): void;
 
   /** A 32-bit or 64-bit field of the vCPU's state by its offset in `State`. */
   state32(offset: number): I32;

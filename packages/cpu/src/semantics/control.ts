@@ -218,6 +218,13 @@ export const control: Descriptions = {
       // Only a change of IF from 0 to 1 has an interrupt shadow and lets interrupts in.
       const set = i32.and(s.systemFlags(), i32.const(Flag.If));
       s.f.if(i32.and(interruptFlagAllowed(s), i32.shr_u(set, i32.const(9))), () => s.done());
+      // Where nothing waits and no trap is due there is nothing to hold back either.
+      const trap = i32.and(s.systemFlags(), i32.const(Flag.Tf));
+      const quiet = i32.eqz(i32.or(s.state32(State.InterruptWaiting), trap));
+      s.f.if(i32.and(interruptFlagAllowed(s), quiet), () => {
+        s.setSystemFlags(i32.or(s.systemFlags(), i32.const(Flag.If)));
+        s.done();
+      });
       s.help();
     },
   },

@@ -13,6 +13,7 @@ import { sseInteger } from "./sse-integer.ts";
 import { sseMove } from "./sse-move.ts";
 import { sseShuffle } from "./sse-shuffle.ts";
 import { string } from "./string.ts";
+import { system } from "./system.ts";
 
 /** Every instruction that is described for code generation, by the name of its semantics. */
 export const descriptions: Descriptions = {
@@ -30,4 +31,5 @@ export const descriptions: Descriptions = {
   ...sseMove,
   ...sseShuffle,
   ...string,
+  ...system,
 };

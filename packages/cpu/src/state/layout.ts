@@ -66,6 +66,17 @@ export const State = {
   VectorSource: 0x300,
   /** Bytes that a string instruction's round will write, for the host's slow path; 32 bits. */
   Reach: 0x310,
+  /** MSRs that system calls use: IA32_STAR, IA32_LSTAR, IA32_FMASK, IA32_KERNEL_GS_BASE; 64 bits each. */
+  Star: 0x318,
+  Lstar: 0x320,
+  Fmask: 0x328,
+  KernelGsBase: 0x330,
+  /** Offsets of the TLBs for CPL 3, and for others while AC is clear and while it is set; 32 bits each. */
+  TlbUser: 0x338,
+  TlbAcClear: 0x33c,
+  TlbAcSet: 0x340,
+  /** Not 0 where an interrupt may be waiting, for which IF is to be looked at whenever it becomes 1; 32 bits. */
+  InterruptWaiting: 0x344,
   /** xmm0 … xmm15, 16 bytes each. */
   Xmm: 0x400,
   Mxcsr: 0x500,

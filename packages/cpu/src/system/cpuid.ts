@@ -65,6 +65,8 @@ const LEAF7_EBX = bitsOf({
   clwb: 24,
 });
 const LEAF7_ECX = bitsOf({ umip: 2, rdpid: 22 });
+// With it Linux has a bit of SPEC_CTRL set for good, where it else runs a loop at each entry to clear branch history.
+const LEAF7_2_EDX = bitsOf({ bhiCtrl: 4 });
 const LEAF7_EDX = bitsOf({ fsrm: 4, specCtrl: 26, stibp: 27, archCapabilities: 29, ssbd: 31 });
 
 const EXTENDED1_EDX = bitsOf({ syscall: 11, nx: 20, pages1g: 26, rdtscp: 27, lm: 29 });
@@ -103,7 +105,8 @@ export function cpuidLeaf(cpu: Core, leaf: number, subleaf: number): CpuidLeaf {
     case 6:
       return [4, 0, 0, 0]; // ARAT: the APIC timer always runs
     case 7:
-      return subleaf === 0 ? [0, LEAF7_EBX, LEAF7_ECX, LEAF7_EDX] : [0, 0, 0, 0];
+      if (subleaf === 0) return [2, LEAF7_EBX, LEAF7_ECX, LEAF7_EDX];
+      return [0, 0, 0, subleaf === 2 ? LEAF7_2_EDX : 0];
     case 0xb:
       return topologyLeaf(subleaf, processors, id);
     case 0xd:

@@ -177,9 +177,10 @@ function interruptReturn(cpu: Core, op: MicroOp): number {
   if (pops) enterOuterLevel(cpu, ss, selector, pointer);
   else stack.commit();
   cpu.rip = toLong ? ip : ip & 0xffffffffn;
-  replaceFlags(cpu, flags, mask);
+  // RF lasts for one instruction and does nothing but hold back its breakpoint: without any it need not be there.
+  replaceFlags(cpu, cpu.breakpointsEnabled ? flags : flags & ~Flag.Rf, mask);
   cpu.sync();
-  return HelperStatus.Exit;
+  return cpu.changedInterruptFlag();
 }
 
 /** A return address must be canonical, or inside the segment's limit. */

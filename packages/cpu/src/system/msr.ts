@@ -57,9 +57,9 @@ const mtrr = (index: number): Msr => ({
 
 /**
  * Not susceptible: RDCL_NO, IBRS_ALL, SKIP_L1DFL, SSB_NO, MDS_NO, PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO,
- * FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO. An emulated processor does not speculate.
+ * FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO, ITS_NO. An emulated processor does not speculate.
  */
-const ARCH_CAPABILITIES = [0, 1, 3, 4, 5, 6, 8, 13, 14, 15, 20, 24, 26, 27].reduce(
+const ARCH_CAPABILITIES = [0, 1, 3, 4, 5, 6, 8, 13, 14, 15, 20, 24, 26, 27, 62].reduce(
   (bits, bit) => bits | (1n << BigInt(bit)),
   0n,
 );
@@ -91,7 +91,8 @@ const registers: Readonly<Record<number, Msr>> = {
       cpu.msr.tscAdjust = value;
     },
   },
-  0x48: stored("specCtrl", 7n),
+  // IBRS, STIBP, SSBD, BHI_DIS_S.
+  0x48: stored("specCtrl", 0x407n),
   0x49: { read: () => raise(Vector.GeneralProtection, 0), write: () => undefined },
   // A microcode revision that no list of broken ones has.
   0x8b: constant(0xffffffff00000000n, true),

@@ -127,11 +127,11 @@ export function innerStack64(cpu: Core, slot: number): bigint {
 /** The current privilege as memory accesses see it, for a while another one. */
 export function withPrivilege<T>(cpu: Core, cpl: number, act: () => T): T {
   const { linear } = cpu;
-  const before = linear.user;
-  linear.user = cpl === 3;
+  const before = linear.assumedCpl;
+  linear.assumedCpl = cpl;
   try {
     return act();
   } finally {
-    linear.user = before;
+    linear.assumedCpl = before;
   }
 }

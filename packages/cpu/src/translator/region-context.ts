@@ -17,8 +17,8 @@ import type { KnownFlags, RegionFlags } from "./region-flags.ts";
 export interface RegionFrame {
   readonly f: FunctionBuilder;
   readonly state: I32;
-  /** Offset of the TLB; the privilege does not change inside a region. */
-  readonly tlb: I32;
+  /** Offset of the TLB that serves now. */
+  readonly tlb: Local<"i32">;
   /** rip less the offset in the page, of the block that is running. */
   readonly ripPage: Local<"i64">;
   readonly flags: RegionFlags;
@@ -149,7 +149,7 @@ export class RegionContext implements InstructionContext {
     const linear = f.let(address);
     const entry = f.let(
       i32.add(
-        this.#frame.tlb,
+        this.#frame.tlb.get,
         i32.and(i32.wrap_i64(i64.shr_u(linear, i64.const(7))), i32.const(0x1ffe0)),
       ),
     );
@@ -258,6 +258,11 @@ export class RegionContext implements InstructionContext {
 
   setSystemFlags(value: I32): void {
     this.setState32(State.SystemFlags, value);
+  }
+
+  setTlb(offset: I32): void {
+    this.setState32(State.Tlb, offset);
+    this.f.set(this.#frame.tlb, this.state32(State.Tlb));
   }
 
   state32(offset: number): I32 {

@@ -38,7 +38,7 @@ export function writeRegion(f: FunctionBuilder, region: Region, module: RegionMo
   const frame: RegionFrame = {
     f,
     state,
-    tlb: tlb.get,
+    tlb,
     ripPage,
     flags,
     register(number) {

@@ -34,6 +34,17 @@ export const msrCases: readonly Case[] = [
   refusedMsr("FS base with an address that is not canonical", 0xc0000100, 1n << 47n),
   refusedMsr("KERNEL_GS_BASE with an address that is not canonical", 0xc0000102, 1n << 47n),
   refusedMsr("PAT with a reserved type", 0x277, 2n),
+  refusedMsr("SPEC_CTRL with a bit that is not offered", 0x48, 8n),
+  takenMsr("SPEC_CTRL with all that is offered, BHI_DIS_S too", 0x48, 0x407n),
+  {
+    name: "CPUID 7.2 → BHI_CTRL; ARCH_CAPABILITIES → ITS_NO",
+    world: long,
+    code: "b807000000 b902000000 0fa2 89d3 b90a010000 0f32 f4",
+    expect: {
+      registers: { 3: 0x10n },
+      check: ({ state }) => ((state.registers[2] as bigint) & (1n << 30n)) !== 0n,
+    },
+  },
   refusedMsr("SYSCALL_MASK with high bits", 0xc0000084, 1n << 32n),
   refusedMsr("TSC_AUX with high bits", 0xc0000103, 1n << 32n),
   refusedMsr("APIC_BASE with a reserved bit", 0x1b, 0xfee00901n),
