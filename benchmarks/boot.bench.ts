@@ -1,16 +1,13 @@
 import { spawn } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { INIT_LINE } from "@queztl/images";
 import { buildImage } from "@queztl/images/node";
+import { qemuTcg, queztlVm } from "./src/emulators.ts";
+import type { Emulator, MachineFiles } from "./src/emulators.ts";
 import { defineBench } from "./src/index.ts";
-import type { Case } from "./src/index.ts";
+import type { Case, Subject } from "./src/index.ts";
 
 const LIMIT_MS = 300_000;
 const MEMORY_MIB = 512;
-
-/** The command's file, beside the package's entry: its source here, its build in a release. */
-const ENTRY = import.meta.resolve("@queztl/hypervisor");
-const QUEZTL_VM = fileURLToPath(new URL(`./node/main${ENTRY.slice(-3)}`, ENTRY));
 
 /** Seconds from the start of a program to the first line of the guest's init on its standard output. */
 function secondsToInit(program: string, args: readonly string[]): Promise<number> {
@@ -39,33 +36,27 @@ function secondsToInit(program: string, args: readonly string[]): Promise<number
 
 /** Both boot the same two files, with the same command line, memory and one processor. */
 function boot(name: string, append: string): Case {
-  const common = async (): Promise<readonly string[]> => {
+  const files = async (): Promise<MachineFiles> => {
     const { kernel, initramfs } = await buildImage({ flavour: "cloud" });
-    const files = ["--kernel", kernel.path, "--initrd", initramfs.path];
-    return [...files, "--append", `console=ttyS0 ${append}`.trim()];
+    const words = `console=ttyS0 ${append}`.trim();
+    return {
+      kernel: kernel.path,
+      initrd: initramfs.path,
+      append: words,
+      memoryMib: MEMORY_MIB,
+    };
   };
+  const subject = (label: string, { program, needs, args }: Emulator): Subject => ({
+    name: label,
+    needs: needs ?? {},
+    measure: async () => secondsToInit(program, args(await files())),
+  });
   return {
     name,
     unit: "s",
     better: "lower",
-    ours: {
-      name: "queztl-vm",
-      async measure() {
-        const run = ["run", ...(await common()), "--memory", String(MEMORY_MIB)];
-        return secondsToInit(process.execPath, ["--conditions=@queztl/source", QUEZTL_VM, ...run]);
-      },
-    },
-    peers: [
-      {
-        name: "qemu tcg",
-        needs: { debian: ["qemu-system-x86"] },
-        async measure() {
-          const machine = `-accel tcg -cpu max -m ${MEMORY_MIB} -nographic -no-reboot -nic none`;
-          const files = (await common()).map((word) => word.replace(/^--/, "-"));
-          return secondsToInit("qemu-system-x86_64", [...machine.split(" "), ...files]);
-        },
-      },
-    ],
+    ours: subject("queztl-vm", queztlVm),
+    peers: [subject("qemu tcg", qemuTcg)],
   };
 }
 

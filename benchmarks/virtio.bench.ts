@@ -4,15 +4,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { openImage } from "@queztl/images/node";
+import { QUEZTL_VM } from "./src/emulators.ts";
 import { GuestShell } from "./src/guest-shell.ts";
 import { defineBench } from "./src/index.ts";
 import type { Case, Subject } from "./src/index.ts";
-
-/** The command's file, beside the package's entry: its source here, its build in a release. */
-const ENTRY = import.meta.resolve("@queztl/hypervisor");
-const QUEZTL_VM = fileURLToPath(new URL(`./node/main${ENTRY.slice(-3)}`, ENTRY));
 
 const MEMORY_MIB = 512;
 const DISK_BYTES = 256 << 20;

@@ -10,6 +10,8 @@ export interface Bench {
 /** One row of the table: the same work done by us and by each peer. */
 export interface Case {
   readonly name: string;
+  /** Cases of one group also get the geometric mean of their ratios. */
+  readonly group?: string;
   /** The unit of every sample: `ns`, `ms`, `MiB/s`, `KiB`… */
   readonly unit: string;
   readonly better: "lower" | "higher";

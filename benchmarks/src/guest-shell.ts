@@ -3,7 +3,16 @@ import type { ChildProcess } from "node:child_process";
 
 const LIMIT_MS = 600_000;
 
-/** A virtual machine in a process of its own, whose serial console is the process's standard input and output. */
+/** What a command printed, and how long it took by the host's clock: a guest's own may run as it likes. */
+export interface TimedOutput {
+  readonly output: string;
+  readonly seconds: number;
+}
+
+/**
+ * A shell at the other end of a process's standard input and output: on the serial console of a virtual machine, or on
+ * this computer.
+ */
 export class GuestShell {
   readonly #child: ChildProcess;
   #text = "";
@@ -14,7 +23,8 @@ export class GuestShell {
   private constructor(child: ChildProcess) {
     this.#child = child;
     child.stdout?.on("data", (data: Buffer) => {
-      this.#text += data.toString("latin1");
+      // Terminals end lines with both.
+      this.#text += data.toString("latin1").replaceAll("\r", "");
       this.#look();
     });
     child.stderr?.on("data", (data: Buffer) => (this.#text += data.toString("latin1")));
@@ -31,13 +41,31 @@ export class GuestShell {
     return guest;
   }
 
+  /** A shell of this computer. */
+  static host(): GuestShell {
+    return new GuestShell(spawn("sh", [], { stdio: ["pipe", "pipe", "pipe"] }));
+  }
+
   /** Types a command and resolves with what it printed. */
   async run(command: string): Promise<string> {
-    const mark = `end-${this.#commands++}`;
+    return (await this.time(command)).output;
+  }
+
+  /** Types a command and resolves with what it printed between two marks, and the time between them. */
+  async time(command: string): Promise<TimedOutput> {
+    const [begin, end] = ["beg", "end"].map((word) => `${word}-${this.#commands}\n`) as [
+      string,
+      string,
+    ];
+    this.#commands++;
     // In two halves, so that an echo of what is typed is no mark.
-    this.#type(`${command}; echo en''${mark.slice(2)}`);
-    const text = await this.#until(mark);
-    return text.slice(0, -mark.length).replaceAll("\r\n", "\n").trim();
+    const say = (mark: string): string => `echo ${mark.slice(0, 2)}''${mark.slice(2, -1)}`;
+    this.#type(`${say(begin)}; ${command}; ${say(end)}`);
+    await this.#until(begin);
+    const started = performance.now();
+    const text = await this.#until(end);
+    const seconds = (performance.now() - started) / 1000;
+    return { output: text.slice(0, -end.length).trim(), seconds };
   }
 
   /** Ends the process. */

@@ -1,17 +1,18 @@
 /**
- * `pnpm bench [name…] [--rounds=N] [--quick]`: runs `benchmarks/<name>.bench.ts` (all without a
+ * `pnpm bench [name…] [--rounds=N] [--quick] [--case=TEXT]`: runs `benchmarks/<name>.bench.ts` (all without a
  * name), prints a table for each, and writes `benchmarks/results/<name>.json`. `--quick` takes three
- * rounds, to see that a bench works, and writes nothing.
+ * rounds, to see that a bench works; `--case` runs only those with the text in their name, or of that group. Both write nothing.
  */
 import { globSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import type { Bench } from "./bench.ts";
+import type { Bench, Case } from "./bench.ts";
 import { describeCommit, describeMachine } from "./machine.ts";
+import { groupMeans } from "./means.ts";
 import { provide } from "./peers.ts";
 import { runSession } from "./session.ts";
-import { table } from "./table.ts";
+import { meansTable, table } from "./table.ts";
 
 const folder = join(import.meta.dirname, "..");
 const known = globSync("*.bench.ts", { cwd: folder })
@@ -19,7 +20,11 @@ const known = globSync("*.bench.ts", { cwd: folder })
   .sort();
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: "string" }, quick: { type: "boolean", default: false } },
+  options: {
+    rounds: { type: "string" },
+    quick: { type: "boolean", default: false },
+    case: { type: "string", default: "" },
+  },
 });
 const unknown = positionals.filter((name) => !known.includes(name));
 if (unknown.length > 0) {
@@ -33,10 +38,13 @@ console.log(
     `Node.js ${machine.node}, load ${machine.load}`,
 );
 for (const name of positionals.length > 0 ? positionals : known) await runBench(name);
+// What a bench left running, such as guests, goes with this.
+process.exit();
 
 async function runBench(name: string): Promise<void> {
   const path = pathToFileURL(join(folder, `${name}.bench.ts`)).href;
-  const { default: bench } = (await import(path)) as { default: Bench };
+  const { default: all } = (await import(path)) as { default: Bench };
+  const bench = { ...all, cases: all.cases.filter(isWanted) };
   const rounds = Number(values.rounds ?? (values.quick ? 3 : (bench.rounds ?? 15)));
   console.log(`\n${name}: ${bench.summary}`);
   const cases = await runSession(bench, {
@@ -46,8 +54,10 @@ async function runBench(name: string): Promise<void> {
   });
   if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
   console.log(table(cases));
+  const means = groupMeans(cases);
+  if (means.length > 0) console.log(`\n${meansTable(means)}`);
   console.log("A ratio above 1 says that ours is better; medians of interleaved rounds.");
-  if (values.quick) return;
+  if (values.quick || values.case !== "") return;
   const record = {
     bench: name,
     summary: bench.summary,
@@ -55,12 +65,17 @@ async function runBench(name: string): Promise<void> {
     commit: describeCommit(join(folder, "..")),
     machine,
     rounds,
+    means,
     cases,
   };
   mkdirSync(join(folder, "results"), { recursive: true });
   const file = join(folder, "results", `${name}.json`);
   writeFileSync(file, `${JSON.stringify(record, rounded, 2)}\n`);
   console.log(`Written to benchmarks/results/${name}.json`);
+}
+
+function isWanted({ name, group }: Case): boolean {
+  return name.includes(values.case) || group === values.case;
 }
 
 /** Six digits are more than any measurement has. */

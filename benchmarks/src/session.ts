@@ -24,6 +24,7 @@ export interface Ratio extends Interval {
 
 export interface CaseResult {
   readonly name: string;
+  readonly group?: string;
   readonly unit: string;
   readonly better: Case["better"];
   readonly ours: SubjectResult;
@@ -96,6 +97,7 @@ async function runCase(each: Case, options: SessionOptions): Promise<CaseResult>
   if (ours === undefined) throw new Error("a case has a subject of ours");
   return {
     name: each.name,
+    ...(each.group !== undefined && { group: each.group }),
     unit: each.unit,
     better: each.better,
     ours: ours.measured,
@@ -115,9 +117,18 @@ function tailsOf(
 }
 
 function ratioOf(better: Case["better"], ours: readonly number[], peer: readonly number[]): Ratio {
-  const ratios = ours.map((sample, round) => {
+  const ratios = ratiosOf(better, ours, peer);
+  return { median: median(ratios), ...medianInterval(ratios) };
+}
+
+/** How many times better each of our samples is than the peer's of the same round. */
+export function ratiosOf(
+  better: Case["better"],
+  ours: readonly number[],
+  peer: readonly number[],
+): number[] {
+  return ours.map((sample, round) => {
     const other = peer[round] ?? Number.NaN;
     return better === "lower" ? other / sample : sample / other;
   });
-  return { median: median(ratios), ...medianInterval(ratios) };
 }

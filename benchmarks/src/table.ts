@@ -1,4 +1,5 @@
-import type { CaseResult, PeerResult, SubjectResult } from "./session.ts";
+import type { GroupMean } from "./means.ts";
+import type { CaseResult, Ratio, PeerResult, SubjectResult } from "./session.ts";
 
 /** The results as an aligned text table: one line for each peer of each case. */
 export function table(results: readonly CaseResult[]): string {
@@ -32,12 +33,17 @@ function tailRows(
 
 function peerCells(peer: PeerResult, unit: string): string[] {
   if ("unavailable" in peer) return [`unavailable: ${peer.unavailable}`];
-  const { low, high, median } = peer.ratio;
-  return [
-    amount(peer.median, unit),
-    percent(peer.spread),
-    `${significant(median)}× (${significant(low)}–${significant(high)})`,
-  ];
+  return [amount(peer.median, unit), percent(peer.spread), times(peer.ratio)];
+}
+
+/** The geometric means of groups, one line each. */
+export function meansTable(means: readonly GroupMean[]): string {
+  const head = ["group", "peer", "geometric mean (95 %)"];
+  return align([head, ...means.map(({ group, peer, ratio }) => [group, peer, times(ratio)])]);
+}
+
+function times({ median, low, high }: Ratio): string {
+  return `${significant(median)}× (${significant(low)}–${significant(high)})`;
 }
 
 function amount(value: number, unit: string): string {

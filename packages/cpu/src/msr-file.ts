@@ -66,7 +66,9 @@ export function keepInState(file: MsrFile, view: DataView, state: number): MsrFi
   for (const [name, offset] of Object.entries(IN_STATE)) {
     Object.defineProperty(file, name, {
       get: () => view.getBigUint64(state + offset, true),
-      set: (value: bigint) => view.setBigUint64(state + offset, value, true),
+      set(value: bigint) {
+        view.setBigUint64(state + offset, value, true);
+      },
     });
   }
   return file;

@@ -1,14 +1,5 @@
-/*
- * Loops that programs are made of, without a library or an operating system: `kernel` says which one, `rounds` how
- * often it runs. Both are patched into the program by the benchmark. It leaves a checksum in `checksum` and exits.
- */
-typedef unsigned char u8;
-typedef unsigned int u32;
-typedef unsigned long u64;
-
-volatile u32 kernel = 1;
-volatile u32 rounds = 1;
-volatile u64 checksum = 1;
+/* Loops that programs are made of. */
+#include "linux.h"
 
 static u8 bytes[1 << 16];
 static u32 words[1 << 14];
@@ -191,9 +182,7 @@ static u64 fourier(void) {
   return (u64)(re[3] * 1000);
 }
 
-void _start(void) {
-  static u64 (*const list_of[])(void) = {sieve, sort,     matrix_integer, crc,    sha256, compress,
-                                         list,  bytecode, matrix_double,  bodies, fourier};
+static void prepare(void) {
   for (u32 i = 0; i < sizeof bytes; i++) bytes[i] = next() >> 24 & (i & 64 ? 7 : 255);
   for (int i = 0; i < 64; i++)
     for (int j = 0; j < 64; j++) matrix[0][i][j] = i, matrix[1][i][j] = j, integers[0][i][j] = i;
@@ -201,9 +190,7 @@ void _start(void) {
     nodes[i].value = i;
     nodes[(i * 1597) & 4095].next = i == 4095 ? 0 : &nodes[((i + 1) * 1597) & 4095];
   }
-  u64 sum = 0;
-  for (u32 i = 0; i < rounds; i++) sum = sum * 31 + list_of[kernel]();
-  checksum = sum;
-  __asm__ volatile("syscall" : : "a"(60), "D"(0) : "rcx", "r11");
-  __builtin_unreachable();
 }
+
+static loop *const list_of[] = {sieve, sort,     matrix_integer, crc,    sha256, compress,
+                                list,  bytecode, matrix_double,  bodies, fourier};

@@ -1,0 +1,47 @@
+import { fileURLToPath } from "node:url";
+import type { Needs } from "./bench.ts";
+
+/** The command's file, beside the package's entry: its source here, its build in a release. */
+const ENTRY = import.meta.resolve("@queztl/hypervisor");
+export const QUEZTL_VM = fileURLToPath(new URL(`./node/main${ENTRY.slice(-3)}`, ENTRY));
+
+/** What is booted, the same in each. */
+export interface MachineFiles {
+  readonly kernel: string;
+  readonly initrd: string;
+  readonly append: string;
+  readonly memoryMib: number;
+  /** A read-only root disk. */
+  readonly disk?: string | undefined;
+}
+
+/** A program that boots a machine with its serial port at the program's standard input and output. */
+export interface Emulator {
+  readonly program: string;
+  readonly needs?: Needs;
+  readonly args: (files: MachineFiles) => readonly string[];
+}
+
+const words = (text: string): string[] => text.split(" ");
+
+export const queztlVm: Emulator = {
+  program: process.execPath,
+  args: ({ kernel, initrd, append, memoryMib, disk }) => [
+    "--conditions=@queztl/source",
+    QUEZTL_VM,
+    ...words(`run --memory ${memoryMib} --kernel ${kernel} --initrd ${initrd} --append`),
+    append,
+    ...(disk === undefined ? [] : ["--disk", `${disk},readonly`]),
+  ],
+};
+
+export const qemuTcg: Emulator = {
+  program: "qemu-system-x86_64",
+  needs: { debian: ["qemu-system-x86"] },
+  args: ({ kernel, initrd, append, memoryMib, disk }) => [
+    ...words(`-accel tcg -cpu max -m ${memoryMib} -nographic -no-reboot -nic none`),
+    ...words(`-kernel ${kernel} -initrd ${initrd} -append`),
+    append,
+    ...(disk === undefined ? [] : ["-drive", `file=${disk},format=raw,if=virtio,readonly=on`]),
+  ],
+};
