@@ -18,12 +18,6 @@ const snapshot = join(folder.path, "snapshot");
 let source: GuestSource;
 afterAll(folder.remove);
 
-/** What this process, the guest's monitor, holds of the host's memory, in MiB. */
-function residentMib(): number {
-  const status = readFileSync("/proc/self/status", "utf8");
-  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
-}
-
 interface Mapping {
   readonly start: bigint;
   readonly end: bigint;
