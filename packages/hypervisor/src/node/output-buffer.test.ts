@@ -29,7 +29,7 @@ test("bytes one by one → one write a turn of the event loop", async () => {
 test("a stream that is full → the guest waits; drained → what was kept comes, and it goes on", async () => {
   const { stream, written, release } = slowStream(4);
   let resumed = 0;
-  const output = new OutputBuffer(stream, () => resumed++);
+  const output = new OutputBuffer(stream, () => resumed++, 6);
   expect(output.write(Buffer.from("abcdef"))).toBe(true);
   await turn();
   expect(output.write(Buffer.from("g"))).toBe(false);
@@ -41,6 +41,20 @@ test("a stream that is full → the guest waits; drained → what was kept comes
   expect(written.join("")).toBe("abcdefg");
   expect(resumed).toBe(1);
   release();
+});
+
+test("a stream that asks to wait, and holds less than may wait there → the guest goes on", async () => {
+  const { stream, written, release } = slowStream(1);
+  const output = new OutputBuffer(stream, () => undefined, 100);
+  for (let i = 0; i < 9; i++) {
+    expect(output.write(Buffer.from("ten bytes!"))).toBe(true);
+    await turn();
+  }
+  expect([written.length, stream.writableLength]).toEqual([1, 90]);
+  output.write(Buffer.from("ten bytes!"));
+  await turn();
+  expect(output.write(Buffer.from("!"))).toBe(false);
+  for (let i = 0; i < 11; i++) release();
 });
 
 test("the end → everything is out", async () => {

@@ -1,8 +1,13 @@
 import type { Writable } from "node:stream";
 
-const FLUSH_BYTES = 16 * 1024;
+const FLUSH_BYTES = 64 * 1024;
+/**
+ * What may wait in the stream before the guest has to. Far more than the stream itself asks for: a guest that waits for
+ * its console does nothing else meanwhile.
+ */
+const MOST_BYTES = 1024 * 1024;
 
-/** Gathers a guest's bytes, which come one by one, into writes of a stream; has the guest wait when the stream is full. */
+/** Gathers a guest's bytes, which come one by one, into writes of a stream; has the guest wait when too much waits in it. */
 export class OutputBuffer {
   readonly #stream: Writable;
   readonly #resume: () => void;
@@ -11,10 +16,16 @@ export class OutputBuffer {
   #scheduled = false;
   #full = false;
 
-  /** @param resume called when the stream takes bytes again after `write` returned false. */
-  constructor(stream: Writable, resume: () => void) {
+  readonly #mostBytes: number;
+
+  /**
+   * @param resume called when the stream takes bytes again after `write` returned false.
+   * @param mostBytes how many may wait in the stream.
+   */
+  constructor(stream: Writable, resume: () => void, mostBytes = MOST_BYTES) {
     this.#stream = stream;
     this.#resume = resume;
+    this.#mostBytes = mostBytes;
   }
 
   /** Takes the bytes; false asks for no more until `resume`. */
@@ -36,6 +47,7 @@ export class OutputBuffer {
     this.#pending = [];
     this.#pendingBytes = 0;
     if (this.#stream.destroyed || this.#stream.write(bytes)) return;
+    if (this.#stream.writableLength < this.#mostBytes) return;
     this.#full = true;
     this.#stream.once("drain", () => {
       this.#full = false;
