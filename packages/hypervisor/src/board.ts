@@ -155,6 +155,13 @@ export class Board {
     this.pc.reset();
   }
 
+  /** Resolves once no host I/O for the guest is running; undefined when none is. */
+  settled(): Promise<unknown> | undefined {
+    const busy = this.devices.filter(({ control }) => control.device.busy === true);
+    if (busy.length === 0) return undefined;
+    return Promise.all(busy.map(async ({ control }) => control.device.settled?.()));
+  }
+
   /** Holds the devices; resolves once no host I/O for the guest is running. */
   async quiesce(): Promise<void> {
     await Promise.all(this.devices.map(({ control }) => control.pause()));

@@ -297,7 +297,9 @@ export class Machine implements AsyncDisposable {
     this.#resetRequested = false;
     this.#resets++;
     this.#board.reset();
-    const reading = this.#load();
+    // What the host still reads into the guest's memory must not land in the new kernel.
+    const settled = this.#board.settled();
+    const reading = settled ? settled.then(() => this.#load()) : this.#load();
     this.#surroundings.events?.onReset?.();
     return reading;
   }

@@ -17,6 +17,11 @@ export interface DriverSession {
   readonly features: bigint;
   /** False once the device was reset, unplugged or stopped for a fault. */
   readonly alive: boolean;
+  /**
+   * Whether host I/O may go straight to guest memory: the driver sees a reset as done, and takes its memory back, only once
+   * the device is not `busy`.
+   */
+  readonly direct: boolean;
   /** The queue, if the driver enabled it. */
   queue(index: number): SplitQueue | undefined;
   /**
@@ -93,6 +98,8 @@ export interface VirtioDevice<
   notify(queue: number): void;
   /** Forgets the driver: its session is over and every field it set goes back to the default. */
   stop(): void;
+  /** Whether host I/O on behalf of the guest is running. */
+  readonly busy?: boolean;
   /** Resolves once no host I/O on behalf of the guest is running. The queues are held meanwhile. */
   settled?(): Promise<void>;
   /** Gives host resources back (files, sockets) when the device is unplugged or the machine ends. */

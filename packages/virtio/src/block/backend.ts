@@ -11,6 +11,10 @@ export interface BlockBackend {
   read(offset: number, target: Uint8Array): Promise<void>;
   /** Resolves once a later `read` sees the bytes; they are durable only after a `flush`. */
   write(offset: number, source: Uint8Array): Promise<void>;
+  /** `read` into several buffers, which may be guest memory. */
+  readVector?(offset: number, targets: readonly Uint8Array[]): Promise<void>;
+  /** `write` from several buffers, which may be guest memory: what they hold can change meanwhile. */
+  writeVector?(offset: number, sources: readonly Uint8Array[]): Promise<void>;
   /** Resolves once every write that resolved before is on stable storage. */
   flush(): Promise<void>;
   /** The guest does not need the bytes any more; they read as anything, here as zeroes or as before. */
@@ -30,6 +34,10 @@ export interface HostFile {
   read(offset: number, target: Uint8Array): Promise<void>;
   /** Writes all of `source`, growing the file if it ends past its end. */
   write(offset: number, source: Uint8Array): Promise<void>;
+  /** `read` into several buffers. */
+  readVector?(offset: number, targets: readonly Uint8Array[]): Promise<void>;
+  /** `write` from several buffers. */
+  writeVector?(offset: number, sources: readonly Uint8Array[]): Promise<void>;
   /** Resolves once all that was written is on stable storage. */
   sync(): Promise<void>;
   resize(size: number): Promise<void>;

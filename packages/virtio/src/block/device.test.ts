@@ -8,6 +8,7 @@ import { BlockDevice } from "./device.ts";
 import type { BlockDeviceOptions } from "./device.ts";
 import { MemoryFile } from "./memory-file.ts";
 import { RawDisk } from "./raw-disk.ts";
+import { bytesOf, joined } from "./vector.ts";
 
 const MIB = 1024 * 1024;
 
@@ -28,31 +29,47 @@ class ProbedDisk implements BlockBackend {
     this.#gate = undefined;
     this.#open();
   }
-  async #pass(name: string): Promise<void> {
+  protected async pass(name: string): Promise<void> {
     this.log.push(name);
     await this.#gate;
     if (this.failing) throw new Error("the host's disk is gone");
   }
   async read(offset: number, target: Uint8Array): Promise<void> {
-    await this.#pass(`read ${offset}+${target.length}`);
+    await this.pass(`read ${offset}+${target.length}`);
     target.set(this.bytes.subarray(offset, offset + target.length));
   }
   async write(offset: number, source: Uint8Array): Promise<void> {
-    await this.#pass(`write ${offset}+${source.length}`);
+    await this.pass(`write ${offset}+${source.length}`);
     this.bytes.set(source, offset);
   }
   flush(): Promise<void> {
-    return this.#pass("flush");
+    return this.pass("flush");
   }
   discard(offset: number, length: number): Promise<void> {
-    return this.#pass(`discard ${offset}+${length}`);
+    return this.pass(`discard ${offset}+${length}`);
   }
   async writeZeroes(offset: number, length: number, unmap: boolean): Promise<void> {
-    await this.#pass(`zero ${offset}+${length}${unmap ? " unmap" : ""}`);
+    await this.pass(`zero ${offset}+${length}${unmap ? " unmap" : ""}`);
     this.bytes.fill(0, offset, offset + length);
   }
   close(): Promise<void> {
-    return this.#pass("close");
+    return this.pass("close");
+  }
+}
+
+/** A disk that also takes several buffers at once. */
+class VectorDisk extends ProbedDisk {
+  async readVector(offset: number, targets: readonly Uint8Array[]): Promise<void> {
+    await this.pass(`readVector ${offset}+${bytesOf(targets)}`);
+    let at = offset;
+    for (const target of targets) {
+      target.set(this.bytes.subarray(at, at + target.length));
+      at += target.length;
+    }
+  }
+  async writeVector(offset: number, sources: readonly Uint8Array[]): Promise<void> {
+    await this.pass(`writeVector ${offset}+${bytesOf(sources)}`);
+    this.bytes.set(joined(sources), offset);
   }
 }
 
@@ -144,6 +161,81 @@ describe("reading and writing", () => {
     const { request } = started({ serial: "qz-disk-1" });
     const { data } = await request(header(RequestType.GetId), 20, 1);
     expect(new TextDecoder().decode(data.subarray(0, 20)).replaceAll("\0", "")).toBe("qz-disk-1");
+  });
+});
+
+describe("a disk that takes several buffers, a driver that waits for resets", () => {
+  const direct = () => {
+    const disk = new VectorDisk();
+    const driver = new MockDriver(new BlockDevice({ backend: disk }), undefined, {
+      awaitsReset: true,
+    }).start();
+    return { disk, driver, queue: driver.queue(0) };
+  };
+
+  it("writes then reads in any split → the bytes come back, with no copy between", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 0, max: 2000 }),
+        fc.integer({ min: 1, max: 40 }),
+        fc.integer({ min: 1, max: 20_000 }),
+        async (sector, sectors, split) => {
+          const { disk, queue } = direct();
+          const data = pattern(sectors * 512, sector + 1);
+          const cut = Math.min(split, data.length - 1);
+          const parts = [data.subarray(0, cut), data.subarray(cut)];
+          queue.send(header(RequestType.Out, sector), ...parts, 1);
+          expect((await queue.next()).data.at(-1)).toBe(0);
+          // The status behind the data, in one buffer with the last of it.
+          queue.send(header(RequestType.In, sector), cut, data.length - cut + 1);
+          const read = await queue.next();
+          expect(read.data.at(-1)).toBe(0);
+          expect(Buffer.compare(read.data.subarray(0, -1), data)).toBe(0);
+          const where = `${sector * 512}+${data.length}`;
+          expect(disk.log).toEqual([`writeVector ${where}`, `readVector ${where}`]);
+        },
+      ),
+      { numRuns: 25 },
+    );
+  });
+
+  it("a read → pages with code or unsaved are told of before and behind it", async () => {
+    const { disk, driver, queue } = direct();
+    driver.memory.startDirtyTracking();
+    disk.hold();
+    queue.send(header(RequestType.In, 0), 4096, 1);
+    driver.memory.takeDirtyPages();
+    disk.bytes.fill(0xaa);
+    disk.release();
+    await queue.next();
+    const dirty = driver.memory.takeDirtyPages();
+    const data = dirty.filter((page) => driver.memory.readUint8(page + 4095) === 0xaa);
+    expect(data).toHaveLength(1);
+  });
+
+  it("a read into ROM → the page keeps what it holds", async () => {
+    const { disk, driver, queue } = direct();
+    disk.bytes.fill(0xaa);
+    // The header's page comes first, then the data's.
+    const free = driver.pages.take(8192);
+    driver.pages.give(free);
+    driver.memory.protect(free.address + 4096, 4096);
+    queue.send(header(RequestType.In, 0), 8192, 1);
+    await queue.next();
+    expect(disk.log).toEqual(["read 0+8192"]);
+    expect(driver.memory.readUint8(free.address + 4096)).toBe(0);
+  });
+
+  it("reset while a read is running → the driver sees it done when the read is", async () => {
+    const { disk, driver, queue } = direct();
+    disk.hold();
+    queue.send(header(RequestType.In, 0), 4096, 1);
+    driver.write(0x70, 0);
+    expect(driver.status).not.toBe(0);
+    disk.release();
+    await driver.transport.control.device.settled?.();
+    await turn();
+    expect(driver.status).toBe(0);
   });
 });
 

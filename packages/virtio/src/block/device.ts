@@ -15,6 +15,7 @@ import {
 } from "./config.ts";
 import { Pieces } from "./pieces.ts";
 import { checkBlockState } from "./state.ts";
+import { readVector, writeVector } from "./vector.ts";
 import type { BlockState } from "./state.ts";
 import { TokenBucket } from "../token-bucket.ts";
 import type { RateLimit } from "../token-bucket.ts";
@@ -36,7 +37,7 @@ export interface BlockDeviceOptions {
   readonly serial?: string;
   /** Request queues, one for each vCPU where that helps; default 1. */
   readonly queues?: number;
-  /** Default 256. */
+  /** Default 512: a megabyte in pages of 4 KiB is one request. */
   readonly queueSize?: number;
   readonly limits?: { readonly bytes?: RateLimit; readonly requests?: RateLimit };
   /** Told each error of the backend; the guest sees an I/O error. */
@@ -82,7 +83,7 @@ export class BlockDevice implements VirtioDevice<BlockState> {
 
   /** @throws QZ_VIRTIO_OPTIONS */
   constructor(options: BlockDeviceOptions) {
-    const { backend, queues = 1, queueSize = 256, limits = {} } = options;
+    const { backend, queues = 1, queueSize = 512, limits = {} } = options;
     this.#backend = backend;
     this.#onError = options.onError ?? (() => {});
     this.#serial = new Uint8Array(ID_BYTES);
@@ -138,6 +139,10 @@ export class BlockDevice implements VirtioDevice<BlockState> {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.config.writeback = true;
+  }
+
+  get busy(): boolean {
+    return this.#running > 0;
   }
 
   settled(): Promise<void> {
@@ -219,7 +224,8 @@ export class BlockDevice implements VirtioDevice<BlockState> {
     const sector = header.getBigUint64(8, true);
     const data =
       type === RequestType.In ? chain.writableBytes - 1 : chain.readableBytes - HEADER_BYTES;
-    const held = this.#pieces.lengthFor(Math.min(data, PIECE_BYTES)) + 4096;
+    const copied = this.#isDirect(session) ? 0 : Math.min(data, PIECE_BYTES);
+    const held = this.#pieces.lengthFor(copied) + 4096;
     this.#heldBytes += held;
     this.#buckets.requests?.take(1);
     this.#buckets.bytes?.take(data);
@@ -254,7 +260,7 @@ export class BlockDevice implements VirtioDevice<BlockState> {
       case RequestType.Out: {
         const offset = this.#offsetOf(request.sector, data);
         if (offset < 0 || data % SECTOR_BYTES !== 0) return this.#refuse();
-        if (type === RequestType.In) return this.#read(chain, offset, data);
+        if (type === RequestType.In) return this.#read(session, chain, offset, data);
         return this.#backend.readOnly ? this.#refuse() : this.#write(session, chain, offset);
       }
       case RequestType.Flush:
@@ -272,15 +278,34 @@ export class BlockDevice implements VirtioDevice<BlockState> {
     }
   }
 
-  async #read(chain: DescriptorChain, offset: number, length: number): Promise<number> {
-    const piece = this.#pieces.take(Math.min(length, PIECE_BYTES));
+  /** Whether data goes between the backend and guest memory with no copy in between. */
+  #isDirect(session: DriverSession): boolean {
+    const backend = this.#backend;
+    return session.direct && backend.readVector !== undefined && backend.writeVector !== undefined;
+  }
+
+  async #read(
+    session: DriverSession,
+    chain: DescriptorChain,
+    offset: number,
+    length: number,
+  ): Promise<number> {
+    const direct = this.#isDirect(session);
     for (let at = 0; at < length; at += PIECE_BYTES) {
-      const part = piece.subarray(0, Math.min(PIECE_BYTES, length - at));
-      await this.#backend.read(offset + at, part);
-      chain.write(at, part);
+      const count = Math.min(PIECE_BYTES, length - at);
+      const views = direct ? chain.writableViews(at, count) : undefined;
+      if (views) {
+        await readVector(this.#backend, offset + at, views);
+        chain.wrote(at, count);
+      } else {
+        const piece = this.#pieces.take(count);
+        const part = piece.subarray(0, count);
+        await this.#backend.read(offset + at, part);
+        chain.write(at, part);
+        // Not after a failure: a part of it may still be on its way into the buffer.
+        this.#pieces.give(piece);
+      }
     }
-    // Not after a failure: a part of it may still be on its way into the buffer.
-    this.#pieces.give(piece);
     this.counters.reads++;
     this.counters.readBytes += length;
     return RequestStatus.Ok;
@@ -288,15 +313,21 @@ export class BlockDevice implements VirtioDevice<BlockState> {
 
   async #write(session: DriverSession, chain: DescriptorChain, offset: number): Promise<number> {
     const length = chain.readableBytes - HEADER_BYTES;
-    const piece = this.#pieces.take(Math.min(length, PIECE_BYTES));
+    const direct = this.#isDirect(session);
     for (let at = 0; at < length; at += PIECE_BYTES) {
       // After a reset the buffers are the guest's again: write nothing more.
       if (!session.alive) return RequestStatus.IoError;
-      const part = piece.subarray(0, Math.min(PIECE_BYTES, length - at));
-      chain.read(HEADER_BYTES + at, part);
-      await this.#backend.write(offset + at, part);
+      const count = Math.min(PIECE_BYTES, length - at);
+      const views = direct ? chain.readableViews(HEADER_BYTES + at, count) : undefined;
+      if (views) await writeVector(this.#backend, offset + at, views);
+      else {
+        const piece = this.#pieces.take(count);
+        const part = piece.subarray(0, count);
+        chain.read(HEADER_BYTES + at, part);
+        await this.#backend.write(offset + at, part);
+        this.#pieces.give(piece);
+      }
     }
-    this.#pieces.give(piece);
     if (this.#writesThrough(session)) await this.#backend.flush();
     this.counters.writes++;
     this.counters.writtenBytes += length;

@@ -33,16 +33,19 @@ describe("OverlayDisk", () => {
         for (const { kind, sector, sectors, seed } of operations) {
           const offset = sector * 512;
           const length = Math.min(sectors * 512, CAPACITY - offset);
+          const cut = seed % length;
           if (kind === "write") {
             const data = pattern(length, seed);
             model.set(data, offset);
-            await overlay.write(offset, data);
+            if (seed % 2 === 0) await overlay.write(offset, data);
+            else await overlay.writeVector(offset, [data.subarray(0, cut), data.subarray(cut)]);
           } else if (kind === "zero") {
             model.fill(0, offset, offset + length);
             await overlay.writeZeroes(offset, length, seed % 2 === 0);
           }
           const seen = new Uint8Array(length);
-          await overlay.read(offset, seen);
+          if (seed % 2 === 0) await overlay.read(offset, seen);
+          else await overlay.readVector(offset, [seen.subarray(0, cut), seen.subarray(cut)]);
           expect(Buffer.compare(seen, model.subarray(offset, offset + length))).toBe(0);
         }
         const all = new Uint8Array(CAPACITY);

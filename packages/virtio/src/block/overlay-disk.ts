@@ -2,6 +2,7 @@ import { virtioError } from "../errors.ts";
 import { zeroFile } from "./backend.ts";
 import type { BlockBackend, HostFile } from "./backend.ts";
 import { Exclusive } from "./exclusive.ts";
+import { bytesOf, joined, part, readVector, writeVector } from "./vector.ts";
 
 /** Which clusters of an overlay differ from its base: bit `i` (lowest first) is cluster `i`. */
 export interface DirtyMap {
@@ -80,6 +81,25 @@ export class OverlayDisk implements BlockBackend {
         return (dirty ? this.#file : this.#base).read(offset + at, part);
       }),
     );
+  }
+
+  async readVector(offset: number, targets: readonly Uint8Array[]): Promise<void> {
+    await Promise.all(
+      this.#runs(offset, bytesOf(targets)).map(({ at, length, dirty }) =>
+        readVector(dirty ? this.#file : this.#base, offset + at, part(targets, at, length)),
+      ),
+    );
+  }
+
+  /** Whole clusters go to the file as they are. */
+  async writeVector(offset: number, sources: readonly Uint8Array[]): Promise<void> {
+    const length = bytesOf(sources);
+    const end = offset + length;
+    const whole = (place: number): boolean =>
+      place % this.#clusterBytes === 0 || place === this.capacity;
+    if (!whole(offset) || !whole(end)) return this.write(offset, joined(sources));
+    await writeVector(this.#file, offset, sources);
+    this.#mark(offset, length);
   }
 
   async write(offset: number, source: Uint8Array): Promise<void> {

@@ -6,12 +6,16 @@ import type { BlockBackend, HostFile } from "./backend.ts";
 export class RawDisk implements BlockBackend {
   readonly capacity: number;
   readonly readOnly: boolean;
+  readonly readVector?: NonNullable<BlockBackend["readVector"]>;
+  readonly writeVector?: NonNullable<BlockBackend["writeVector"]>;
   readonly #file: HostFile;
 
   private constructor(file: HostFile, capacity: number, readOnly: boolean) {
     this.#file = file;
     this.capacity = capacity;
     this.readOnly = readOnly;
+    if (file.readVector) this.readVector = file.readVector.bind(file);
+    if (file.writeVector) this.writeVector = file.writeVector.bind(file);
   }
 
   /**

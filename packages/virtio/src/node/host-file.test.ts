@@ -31,6 +31,26 @@ describe("NodeFile", () => {
     await expect(again.read(0, seen)).rejects.toMatchObject({ code: "QZ_VIRTIO_CLOSED" });
   });
 
+  it("several buffers, in memory that is shared → as one; past the end zeroes", async () => {
+    const file = await NodeFile.open(join(folder, "several"), { create: { size: 8192 } });
+    const shared = new Uint8Array(new SharedArrayBuffer(1 << 16)).fill(7);
+    // More than the host takes in one call.
+    const views = Array.from({ length: 2000 }, (_, i) =>
+      shared.subarray(32 * i, 32 * i + 3 + (i % 9)),
+    );
+    const sources = views.map((view, i) => pattern(view.length, i + 1));
+    await file.writeVector(5, sources);
+    await file.readVector(5, views);
+    expect(views.map((view) => view.slice())).toEqual(sources);
+    expect(shared[31]).toBe(7);
+    const end = await file.size();
+    const last = [new Uint8Array(4).fill(1), new Uint8Array(4).fill(1), new Uint8Array(4).fill(1)];
+    await file.readVector(end - 6, last);
+    expect(Buffer.concat(last).subarray(6)).toEqual(Buffer.alloc(6));
+    await file.close();
+    await expect(file.readVector(0, last)).rejects.toMatchObject({ code: "QZ_VIRTIO_CLOSED" });
+  });
+
   it("a file that is not there → QZ_VIRTIO_DISK_IO with the host's reason", async () => {
     await expect(NodeFile.open(join(folder, "none"))).rejects.toMatchObject({
       code: "QZ_VIRTIO_DISK_IO",

@@ -1,4 +1,15 @@
-import { close, constants, fdatasync, fstat, ftruncate, open, read, write } from "node:fs";
+import {
+  close,
+  constants,
+  fdatasync,
+  fstat,
+  ftruncate,
+  open,
+  read,
+  readv,
+  write,
+  writev,
+} from "node:fs";
 import type { Stats } from "node:fs";
 import type { HostFile } from "../block/backend.ts";
 import { virtioError } from "../errors.ts";
@@ -69,6 +80,32 @@ export class NodeFile implements HostFile {
     }
   }
 
+  async readVector(offset: number, targets: readonly Uint8Array[]): Promise<void> {
+    for (let rest = targets; rest.length > 0;) {
+      const at = offset;
+      const count = await this.#call<number>("read", (callback) =>
+        readv(this.#fd, rest, at, callback),
+      );
+      if (count === 0) {
+        for (const target of rest) target.fill(0);
+        return;
+      }
+      offset += count;
+      rest = behind(rest, count);
+    }
+  }
+
+  async writeVector(offset: number, sources: readonly Uint8Array[]): Promise<void> {
+    for (let rest = sources; rest.length > 0;) {
+      const at = offset;
+      const count = await this.#call<number>("write", (callback) =>
+        writev(this.#fd, rest, at, callback),
+      );
+      offset += count;
+      rest = behind(rest, count);
+    }
+  }
+
   async sync(): Promise<void> {
     await this.#call("sync", (done) => fdatasync(this.#fd, done));
   }
@@ -95,6 +132,18 @@ export class NodeFile implements HostFile {
     if (this.#fd < 0) return Promise.reject(virtioError("QZ_VIRTIO_CLOSED", { what: this.name }));
     return called(this.name, operation, start);
   }
+}
+
+/** What is left of the buffers behind the first `count` bytes. */
+function behind(buffers: readonly Uint8Array[], count: number): readonly Uint8Array[] {
+  let whole = 0;
+  for (const buffer of buffers) {
+    if (count < buffer.length) break;
+    count -= buffer.length;
+    whole++;
+  }
+  const [first, ...rest] = buffers.slice(whole);
+  return first === undefined ? [] : [first.subarray(count), ...rest];
 }
 
 function called<T>(

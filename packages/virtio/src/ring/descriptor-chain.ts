@@ -89,12 +89,61 @@ export class DescriptorChain {
     );
   }
 
+  /**
+   * The writable bytes from `at` as views of guest memory, neighbours joined, for host I/O that goes straight there; call
+   * `wrote` when it ends. Undefined where a page is ROM, or the device was reset.
+   * @throws QZ_VIRTIO_CHAIN when the chain holds fewer.
+   */
+  writableViews(at: number, length: number): Uint8Array<SharedArrayBuffer>[] | undefined {
+    const parts: Segment[] = [];
+    this.#eachWritable(at, length, (offset, _done, part) => parts.push({ offset, length: part }));
+    if (totalOf(parts) !== length) return undefined;
+    return this.#views(parts);
+  }
+
+  /** The host wrote into those views: tells again whoever looks at what is written. */
+  wrote(at: number, length: number): void {
+    this.#eachWritable(at, length, () => undefined);
+  }
+
+  /** The readable bytes from `at` as such views. @throws QZ_VIRTIO_CHAIN when the chain holds fewer. */
+  readableViews(at: number, length: number): Uint8Array<SharedArrayBuffer>[] | undefined {
+    if (at + length > this.readableBytes)
+      throw this.#short("readable", at + length, this.readableBytes);
+    if (this.#queue.closed) return undefined;
+    const parts: Segment[] = [];
+    for (const segment of this.#readable) {
+      if (length === 0) break;
+      if (at >= segment.length) {
+        at -= segment.length;
+        continue;
+      }
+      const part = Math.min(segment.length - at, length);
+      parts.push({ offset: segment.offset + at, length: part });
+      length -= part;
+      at = 0;
+    }
+    return this.#views(parts);
+  }
+
   /** The guest-physical ranges of the writable buffers, in order (free page reporting names pages by them). */
   writableRanges(): { address: number; length: number }[] {
     return this.#writable.map(({ offset, length }) => ({
       address: this.#memory.addressOf(offset),
       length,
     }));
+  }
+
+  #views(parts: readonly Segment[]): Uint8Array<SharedArrayBuffer>[] {
+    const views: Uint8Array<SharedArrayBuffer>[] = [];
+    const { bytes } = this.#memory;
+    for (let i = 0; i < parts.length;) {
+      const { offset: start } = parts[i] as Segment;
+      let end = start;
+      for (; parts[i]?.offset === end; i++) end += (parts[i] as Segment).length;
+      views.push(bytes.subarray(start, end));
+    }
+    return views;
   }
 
   #eachWritable(

@@ -271,11 +271,16 @@ export class MockDriver {
   queues: DriverQueue[] = [];
   readonly #bus: BusHandler;
 
-  constructor(device: VirtioDevice, memory = new GuestMemory({ ramBytes: 8 * 1024 * 1024 })) {
+  constructor(
+    device: VirtioDevice,
+    memory = new GuestMemory({ ramBytes: 8 * 1024 * 1024 }),
+    options: { readonly awaitsReset?: boolean } = {},
+  ) {
     this.memory = memory;
     this.pages = new PageAllocator(0x1000, memory.ramBytes);
     let level = false;
     this.transport = new MmioTransport({
+      ...options,
       memory,
       device,
       line: {

@@ -26,6 +26,11 @@ export interface TransportOptions {
   readonly device: VirtioDevice;
   /** Told each coded error that ended in DEVICE_NEEDS_RESET. */
   readonly onFault?: (error: Error) => void;
+  /**
+   * Whether the driver waits for a reset to end, so that host I/O may go straight to its memory. Default: as Linux's do,
+   * over PCI and not over MMIO.
+   */
+  readonly awaitsReset?: boolean;
 }
 
 /** The saved registers and queues of a device, with the device's own state. */
@@ -54,7 +59,10 @@ export class DeviceControl {
 
   readonly #onFault: (error: Error) => void;
   readonly #interrupt: { queue(index: number): void; config(): void };
+  readonly #direct: boolean;
   #status = 0;
+  /** What the driver reads as the status while I/O of before a reset still goes to its memory. */
+  #settling = 0;
   #session: Session | undefined;
   #paused = false;
 
@@ -62,6 +70,7 @@ export class DeviceControl {
     options: TransportOptions,
     interrupt: { queue(index: number): void; config(): void },
   ) {
+    this.#direct = options.awaitsReset === true;
     this.device = options.device;
     this.memory = options.memory;
     this.#onFault = options.onFault ?? (() => {});
@@ -75,7 +84,7 @@ export class DeviceControl {
   }
 
   get status(): number {
-    return this.#status;
+    return this.#status | this.#settling;
   }
 
   /** The low byte of the generation the driver compares to read wide configuration fields whole. */
@@ -169,6 +178,7 @@ export class DeviceControl {
   /** Puts the device back to how it was made; host I/O that is still running ends into nowhere. */
   reset(): void {
     this.#end();
+    if (this.#direct && this.device.busy === true) this.#settle();
     this.#status = 0;
     this.driverFeatures = 0n;
     this.#resetQueues();
@@ -260,6 +270,12 @@ export class DeviceControl {
       this.#start(state.queues.map((queue) => queue.progress));
   }
 
+  /** Shows the reset as done when the device is at rest (virtio 1.2, 4.1.4.3.1). */
+  #settle(): void {
+    this.#settling = Status.Acknowledge;
+    void this.device.settled?.().then(() => (this.#settling = 0));
+  }
+
   #acceptsFeatures(): boolean {
     const chosen = this.driverFeatures;
     if ((this.#status & Status.NeedsReset) !== 0 || (chosen & ~this.offered) !== 0n) return false;
@@ -275,7 +291,8 @@ export class DeviceControl {
       if (saved) queue.restore(saved);
       return queue;
     });
-    const session = new Session(this.driverFeatures, queues, (error) => this.fail(error));
+    const fault = (error: unknown): void => this.fail(error);
+    const session = new Session(this.driverFeatures, queues, fault, this.#direct);
     this.#session = session;
     session.hold(this.#paused);
     session.run(() => this.device.start(session));

@@ -128,10 +128,13 @@ export class PciTransport {
 
   constructor(options: TransportOptions) {
     const { device } = options;
-    this.control = new DeviceControl(options, {
-      queue: (index) => this.#interrupt(this.#queueVectors[index] ?? NO_VECTOR, IsrBit.Queue),
-      config: () => this.#interrupt(this.#configVector, IsrBit.Config),
-    });
+    this.control = new DeviceControl(
+      { awaitsReset: true, ...options },
+      {
+        queue: (index) => this.#interrupt(this.#queueVectors[index] ?? NO_VECTOR, IsrBit.Queue),
+        config: () => this.#interrupt(this.#configVector, IsrBit.Config),
+      },
+    );
     this.#forgetVectors();
     const handler: BusHandler = {
       read: (offset, size) => this.#read(offset, size),

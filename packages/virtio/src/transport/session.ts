@@ -8,6 +8,7 @@ const soon: (work: () => void) => void =
 /** A driver session as its transport makes it. */
 export class Session implements DriverSession {
   readonly features: bigint;
+  readonly direct: boolean;
   #queues: readonly (SplitQueue | undefined)[];
   #onFault: (error: unknown) => void;
   #alive = true;
@@ -16,8 +17,10 @@ export class Session implements DriverSession {
     features: bigint,
     queues: readonly (SplitQueue | undefined)[],
     onFault: (error: unknown) => void,
+    direct: boolean,
   ) {
     this.features = features;
+    this.direct = direct;
     this.#queues = queues;
     this.#onFault = onFault;
   }

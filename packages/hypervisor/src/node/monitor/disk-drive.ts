@@ -1,3 +1,4 @@
+import { readVector, writeVector } from "@queztl/virtio";
 import type { BlockBackend } from "@queztl/virtio";
 import { hypervisorError } from "../../errors.ts";
 
@@ -47,6 +48,14 @@ export class DiskDrive implements BlockBackend {
 
   write(offset: number, source: Uint8Array): Promise<void> {
     return this.#do((disk) => disk.write(offset, source));
+  }
+
+  readVector(offset: number, targets: readonly Uint8Array[]): Promise<void> {
+    return this.#do((disk) => readVector(disk, offset, targets));
+  }
+
+  writeVector(offset: number, sources: readonly Uint8Array[]): Promise<void> {
+    return this.#do((disk) => writeVector(disk, offset, sources));
   }
 
   /** Of an empty drive there is nothing to flush. */

@@ -1,3 +1,4 @@
+import { readVector, writeVector } from "@queztl/virtio";
 import type { HostFile } from "@queztl/virtio";
 import { hypervisorError } from "../../errors.ts";
 
@@ -72,15 +73,32 @@ export class QuotaFile implements HostFile {
     return this.#file.read(offset, target);
   }
 
+  readVector(offset: number, targets: readonly Uint8Array[]): Promise<void> {
+    return readVector(this.#file, offset, targets);
+  }
+
   async write(offset: number, source: Uint8Array): Promise<void> {
-    if (source.length === 0) return;
+    this.#take(offset, source.length);
+    await this.#file.write(offset, source);
+  }
+
+  async writeVector(offset: number, sources: readonly Uint8Array[]): Promise<void> {
+    this.#take(
+      offset,
+      sources.reduce((sum, { length }) => sum + length, 0),
+    );
+    await writeVector(this.#file, offset, sources);
+  }
+
+  /** Counts what a write will take. @throws QZ_HYPERVISOR_VM_LIMIT */
+  #take(offset: number, length: number): void {
+    if (length === 0) return;
     const first = Math.floor(offset / CLUSTER_BYTES);
-    const last = Math.floor((offset + source.length - 1) / CLUSTER_BYTES);
+    const last = Math.floor((offset + length - 1) / CLUSTER_BYTES);
     let taken = 0;
     for (let cluster = first; cluster <= last; cluster++) if (!this.#holds(cluster)) taken++;
     if (taken > 0) this.#quota.take(taken * CLUSTER_BYTES);
     for (let cluster = first; cluster <= last; cluster++) this.#set(cluster, true);
-    await this.#file.write(offset, source);
   }
 
   sync(): Promise<void> {
