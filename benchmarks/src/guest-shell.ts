@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
+import type { Socket } from "node:net";
 
 const LIMIT_MS = 600_000;
 
@@ -28,6 +29,9 @@ export class GuestShell {
       this.#look();
     });
     child.stderr?.on("data", (data: Buffer) => (this.#text += data.toString("latin1")));
+    // A machine that is up keeps no bench from its end.
+    child.unref();
+    for (const pipe of [child.stdin, child.stdout, child.stderr]) (pipe as Socket | null)?.unref();
   }
 
   /** Starts the program and waits for the guest's shell. */
