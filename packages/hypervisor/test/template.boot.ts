@@ -1,10 +1,13 @@
 import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { isQueztlError } from "@queztl/errors";
 import { queztlHome } from "@queztl/images/node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { StandbyPool, TemplateStore, Vm } from "../src/node/index.ts";
 import type { TemplateProgress } from "../src/node/index.ts";
+import { processesOf } from "./kill-storm.ts";
 
 /** A home of its own, with the images of this computer. */
 let home: string;
@@ -96,6 +99,39 @@ test("a machine that stands by → the VM that goes on with it is one of its own
   expectAllDifferent(await Promise.all([cold, warm, child].map(identityOf)));
   const [origin, base] = [`${warm.id}/origin/memory.snapshot`, `${child.id}/origin/base.snapshot`];
   expect(statSync(join(home, "vms", base)).ino).toBe(statSync(join(home, "vms", origin)).ino);
+});
+
+test("a machine that stands by is killed while a VM takes it → a VM, or a coded error, and nothing left", async () => {
+  const pool = await StandbyPool.open({ home, ...SIZE, size: 1 });
+  const ends: string[] = [];
+  for (const ms of [0, 10, 20, 40, 80, 160]) {
+    await pool.whenReady();
+    const [pid] = processesOf(join(home, "standby"));
+    const making = Vm.create({ home, ...SIZE }).then(
+      async (vm) => {
+        await vm.exec(["true"]).catch(() => undefined);
+        return (await vm.inspect()).state;
+      },
+      (error: unknown) => (isQueztlError(error) ? error.code : String(error)),
+    );
+    await sleep(ms);
+    process.kill(pid as number, "SIGKILL");
+    ends.push(await making);
+  }
+  await pool.close();
+  console.log(ends.join(", "));
+  const known = ["running", "crashed", "QZ_HYPERVISOR_VM_START"];
+  expect(ends.filter((end) => !known.includes(end))).toEqual([]);
+  for (const { id } of await Vm.list({ home })) {
+    // One that was killed is booted.
+    const vm = await Vm.open(id, { home });
+    if ((await vm.inspect()).state === "crashed") await vm.start();
+    expect((await vm.exec(["true"])).status).toBe(0);
+    await vm.destroy();
+  }
+  expect(readdirSync(join(home, "vms"))).toEqual([]);
+  expect(readdirSync(join(home, "standby"))).toEqual([]);
+  expect(processesOf(home)).toEqual([]);
 });
 
 test("processes that stand by → taken by VMs of any size, refilled; gone with the pool", async () => {

@@ -62,6 +62,26 @@ test("a dead one before one that lives → passed over and removed", async () =>
   expect(readdirSync(standbysFolder(home))).toEqual([]);
 });
 
+test("one that dies when it is asked → the next takes the VM up", async () => {
+  await standby(`${READY}-${standbyName(TEMPLATE, "a")}`, () => "");
+  await standby(`${READY}-${standbyName(TEMPLATE, "b")}`, () => "ready\n");
+  expect(await takeStandby(home, vm)).toBe("ready\n");
+  expect(readFileSync(vm.log, "utf8")).toBe("said before\n");
+  expect(readdirSync(standbysFolder(home))).toEqual([]);
+});
+
+test("a machine of the VM's template stands by, and others → it is taken first, then any", async () => {
+  const other = "base-fedcba9876543210";
+  for (const [template, name] of [
+    [TEMPLATE, "a"],
+    [other, "b"],
+    [TEMPLATE, "c"],
+  ] as const)
+    await standby(`${READY}-${standbyName(template, name)}`, () => `${name}\n`);
+  expect(await takeStandby(home, vm, other)).toBe("b\n");
+  expect(["a\n", "c\n"]).toContain(await takeStandby(home, vm, other));
+});
+
 test("several VMs at once and one that stands by → one gets it", async () => {
   await standby(`${READY}-${standbyName(TEMPLATE, "a")}`, () => "ready\n");
   const vms = ["vm-2", "vm-3", "vm-4"].map((id) => new VmFolder(home, id));

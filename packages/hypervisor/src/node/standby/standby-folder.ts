@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Socket } from "node:net";
 import { connectIn } from "../vm/control-socket.ts";
 import { PROGRAM } from "../vm/monitor-program.ts";
+import { lastRun } from "../vm/run-lock.ts";
 import type { VmFolder } from "../vm/vm-folder.ts";
 
 /** The socket of a process that stands by, in its folder. */
@@ -58,8 +59,11 @@ export async function takeStandby(
       // Its process died.
       if (!socket) continue;
       // What it writes goes into the VM's folder from now on.
+      await rm(vm.log, { force: true });
       await link(join(taken, LOG), vm.log).catch(() => undefined);
-      return await become(socket, vm);
+      const line = await become(socket, vm);
+      // One that died before it took the VM up has done nothing to it.
+      if (line !== "" || (await lastRun(vm.path)) !== undefined) return line;
     } finally {
       await rm(taken, { recursive: true, force: true });
     }
