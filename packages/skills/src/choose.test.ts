@@ -18,6 +18,11 @@ test("a command of its own → general-compute, whatever the domain", () => {
   expect(chooseSkill(skills, query).skill.manifest.name).toBe("general-compute");
 });
 
+test("a command of its own and a family that is a skill with a program → the command's", () => {
+  const query = { description: "process", family: "magnetic-survey", command: true };
+  expect(chooseSkill(skills, query).skill.manifest.name).toBe("general-compute");
+});
+
 test("words of no skill and no domain → QZ_SKILLS_NONE_FITS that lists them", () => {
   expect(() => chooseSkill(skills, { description: "hello", domain: "general" })).toThrow(
     expect.objectContaining({

@@ -29,17 +29,20 @@ const WEIGHTS = { domain: 3, keyword: 1, file: 2, missing: -2, parameter: 1 };
 
 /**
  * The skill that does a task: the one its user names as the family, or the best match of domain, words, data and files.
- * A family that is no skill's name does not decide.
+ * A family that is no skill's name does not decide, nor does that of a skill with a program for a task with its own command.
  * @throws QZ_SKILLS_NONE_FITS when too little speaks for any
  */
 export function chooseSkill<Skill extends { readonly manifest: SkillManifest }>(
   skills: readonly Skill[],
   query: SkillQuery,
 ): SkillChoice<Skill> {
-  const named = skills.find(({ manifest }) => manifest.name === query.family);
+  const fits = ({ manifest }: Skill) => (manifest.command === null) === (query.command ?? false);
+  const named = skills.find(
+    (skill) => skill.manifest.name === query.family && (query.command !== true || fits(skill)),
+  );
   if (named !== undefined) return { skill: named, reasons: [`the family is ${query.family}`] };
   const [best] = skills
-    .filter(({ manifest }) => (manifest.command === null) === (query.command ?? false))
+    .filter(fits)
     .map((skill) => score(skill, query))
     .sort((a, b) => b.score - a.score);
   if (best === undefined || best.score < WEIGHTS.domain) {

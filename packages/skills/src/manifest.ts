@@ -20,7 +20,7 @@ const path = z.string().refine((value) => pathProblem(value) === undefined, {
 export const FILE_KINDS = ["table", "json", "segy", "image", "onnx", "any"] as const;
 
 const fileSpec = z.strictObject({
-  pattern: path.describe("File names it takes; `*` stands for anything but `/`"),
+  pattern: path.describe("File names it takes; `*` stands for anything but `/`, `**` for anything"),
   kind: z.enum(FILE_KINDS).default("any").describe("What the first bytes must look like"),
   columns: z
     .array(line)
@@ -39,7 +39,7 @@ const fileSpec = z.strictObject({
 });
 
 const outputSpec = z.strictObject({
-  name: path.describe("The file's name; `*` stands for anything but `/`"),
+  name: path.describe("The file's name; `*` stands for anything but `/`, `**` for anything"),
   type: line.describe("Its media type"),
   description: line,
 });

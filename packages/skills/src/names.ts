@@ -12,11 +12,16 @@ export function pathProblem(path: string): string | undefined {
   return "a name is a relative path without `..`, `.` and empty parts";
 }
 
-/** True where `name` fits a pattern in which `*` stands for any characters but `/`, whatever their case. */
+const WILDCARDS: Readonly<Record<string, string>> = { "**": ".*", "*": "[^/]*" };
+
+/**
+ * True where `name` fits a pattern in which `*` stands for any characters but `/` and `**` for any at all, whatever their
+ * case.
+ */
 export function fitsPattern(pattern: string, name: string): boolean {
   const source = pattern
-    .split("*")
-    .map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&"))
-    .join("[^/]*");
+    .split(/(\*\*?)/)
+    .map((part) => WILDCARDS[part] ?? part.replace(/[.+?^${}()|[\]\\]/g, "\\$&"))
+    .join("");
   return new RegExp(`^${source}$`, "i").test(name);
 }

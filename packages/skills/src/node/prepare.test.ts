@@ -109,14 +109,46 @@ test("a task's own command → runs among its files, in the image it names", asy
   const run = await prepareSkill(findSkill(skills, "general-compute"), {
     command: ["sh", "-c", "wc -l < a.csv"],
     image: "debian",
-    environment: { LANG: "C", QUEZTL_OUT: "/etc" },
+    environment: { LANG: "C", QUEZTL_OUT: "/etc", PYTHONPATH: "/opt/mine" },
   });
   expect(run).toMatchObject({
     cwd: "/queztl/in/files",
     image: "debian",
     command: ["sh", "-c", "wc -l < a.csv"],
   });
-  expect(run.environment).toMatchObject({ LANG: "C", QUEZTL_OUT: "/queztl/out" });
+  expect(run.environment).toEqual({
+    LANG: "C",
+    QUEZTL_IN: "/queztl/in",
+    QUEZTL_OUT: "/queztl/out",
+    PYTHONPATH: "/opt/mine",
+    PYTHONUNBUFFERED: "1",
+  });
+});
+
+test("a skill's program → its own library's place, whatever the task's environment says", async () => {
+  const { environment } = await prepareSkill(survey, { environment: { PYTHONPATH: "/opt/mine" } });
+  expect(environment["PYTHONPATH"]).toBe("/queztl/lib");
+});
+
+test.each([[[1, 2]], ["words"], [7], [null], [true], [{ a: 1 }]])(
+  "a task's own command with the data %j → put into the guest as it is",
+  async (data) => {
+    const run = await prepareSkill(findSkill(skills, "general-compute"), {
+      command: ["true"],
+      data,
+    });
+    const [file] = run.files;
+    const text = file !== undefined && "bytes" in file.from ? file.from.bytes : new Uint8Array();
+    expect(JSON.parse(new TextDecoder().decode(text))).toEqual(data);
+  },
+);
+
+test("a task's own command with files in folders → all of them are taken", async () => {
+  await using folder = await folderWith({ "a.csv": lines });
+  const files = ["a.csv", "data/2026/a.csv"].map((name) => ({ name, path: folder.file("a.csv") }));
+  const command = ["true"];
+  const run = await prepareSkill(findSkill(skills, "general-compute"), { command, files });
+  expect(run.files.map(({ to }) => to)).toContain("/queztl/in/files/data/2026/a.csv");
 });
 
 test("no command for a skill that has none → QZ_SKILLS_NONE_FITS", async () => {

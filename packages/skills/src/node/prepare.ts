@@ -26,7 +26,7 @@ export interface TaskInput {
   readonly command?: readonly string[] | undefined;
   /** The task's own image instead of the skill's. */
   readonly image?: string | undefined;
-  /** Variables beside those of the skill; they cannot replace them. */
+  /** Variables beside those of the skill; they replace none of `GUEST_ENVIRONMENT`, but for a command of the task's own `PYTHON…`. */
   readonly environment?: Readonly<Record<string, string>>;
 }
 
@@ -83,7 +83,7 @@ export async function prepareSkill(skill: Skill, task: TaskInput = {}): Promise<
     version: manifest.version,
     image: task.image ?? manifest.image,
     command,
-    environment: { ...task.environment, ...GUEST_ENVIRONMENT },
+    environment: environmentOf(manifest, task.environment),
     cwd: manifest.command === null ? GUEST.files : GUEST.skill,
     folders: [GUEST.files, GUEST.output],
     files: [
@@ -95,6 +95,16 @@ export async function prepareSkill(skill: Skill, task: TaskInput = {}): Promise<
     inputBytes,
     request: { memoryMib: Math.ceil(memoryMib + (inputBytes * bytesPerInputByte) / MIB), vcpus },
   };
+}
+
+/** Where the data lies and the results go is not for a task to say; how Python behaves is, where the program is its own. */
+function environmentOf(
+  { command }: SkillManifest,
+  own: Readonly<Record<string, string>> = {},
+): Record<string, string> {
+  if (command !== null) return { ...own, ...GUEST_ENVIRONMENT };
+  const { QUEZTL_IN = "", QUEZTL_OUT = "" } = GUEST_ENVIRONMENT;
+  return { ...GUEST_ENVIRONMENT, ...own, QUEZTL_IN, QUEZTL_OUT };
 }
 
 /** The skill's program and the library it may import. */
