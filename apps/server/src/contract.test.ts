@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { contractCases, type ContractTarget, createContractKit } from "@queztl/api/contract";
+import { callerTarget, clientTarget, restTarget } from "@queztl/api/testing";
 import {
   type PrivatePostgres,
   postgresPrograms,
   startPrivatePostgres,
 } from "./testing/private-postgres.ts";
 import { startTestServer, type TestServer } from "./testing/start-test-server.ts";
-import { callerTarget, clientTarget, restTarget } from "./testing/targets.ts";
 
 const limits = { "limits.refusalsPerMinute": 1_000_000 };
 

@@ -1,12 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ADMIN_TOKEN, createFakeServices } from "../testing/fake-services.ts";
-import {
-  callerTarget,
-  clientTarget,
-  restTarget,
-  startTestServer,
-  type TestServer,
-} from "../testing/targets.ts";
+import { callerTarget, clientTarget, restTarget } from "../testing/targets.ts";
+import { startTestServer, type TestServer } from "../testing/test-server.ts";
 import { contractCases, type ContractTarget, createContractKit } from "./index.ts";
 
 let server: TestServer;

@@ -1,6 +1,8 @@
 /**
- * Services in memory behind a real HTTP server, for tests of clients: VMs are records, tasks end at once, nothing boots.
+ * For tests of servers and clients: services in memory behind a real HTTP server (VMs are records, tasks end at once, nothing
+ * boots), and the ways on which the contract's cases reach any server.
  */
 export { ADMIN_TOKEN, createFakeServices } from "./fake-services.ts";
-export { startTestServer } from "./targets.ts";
-export type { TestServer } from "./targets.ts";
+export { callerTarget, clientTarget, restTarget } from "./targets.ts";
+export { startTestServer } from "./test-server.ts";
+export type { TestServer } from "./test-server.ts";
