@@ -319,11 +319,11 @@ test("nodes: add, list, get, cordon, uncordon, drain, remove", async () => {
 test("images: list, get, build, import from a file, remove", async () => {
   expect((await qctl("image", "list")).stdout).toContain("debian-12 *");
   expect((await qctl("image", "get", "debian-12")).stdout).toContain("6.1.0");
-  const built = await qctl("image", "build", "gdal", "--package", "gdal-bin", "--no-wait");
+  const built = await qctl("image", "build", "python", "--no-wait");
   expect(built.stdout).toContain("building 0%");
   expect((await qctl("image", "build", "other", "--timeout", "200ms")).code).toBe(8);
-  const path = join(home.path, "disk.raw");
-  writeFileSync(path, "disk");
+  const path = join(home.path, "rootfs.tar");
+  writeFileSync(path, "an archive");
   expect((await qctl("image", "import", "own", path, "--no-wait")).code).toBe(0);
   expect((await qctl("image", "remove", "own", "--yes")).code).toBe(0);
 });

@@ -48,13 +48,10 @@ export class Images {
       return { items, nextCursor: from + limit < all.length ? String(from + limit) : null };
     },
     get: ({ image }) => this.#one(image),
-    build: async ({ name, flavour, packages }, { principal, requestId }) => {
-      if (packages.length > 0 || (!BUILT_IN_IMAGES.includes(name) && flavour !== undefined)) {
-        const known = BUILT_IN_IMAGES.join(", ");
-        throw serverErrors("QZ_SERVER_UNSUPPORTED", {
-          what: `an image ${name} of packages of your choice`,
-          instead: `build one of ${known}, or import a root file system as a tar archive`,
-        });
+    build: async ({ name }, { principal, requestId }) => {
+      if (!BUILT_IN_IMAGES.includes(name)) {
+        const kind = `image to be made (there are ${BUILT_IN_IMAGES.join(", ")})`;
+        throw serverErrors("QZ_SERVER_NOT_FOUND", { kind, wanted: name });
       }
       return this.#begin(name, { actor: principal.tokenId, requestId }, async (signal) => {
         await openImage(name, {
@@ -64,13 +61,7 @@ export class Images {
         });
       });
     },
-    import: async ({ name, file, source }, { principal, requestId }) => {
-      if (file === undefined) {
-        throw serverErrors("QZ_SERVER_UNSUPPORTED", {
-          what: `fetching ${source}`,
-          instead: "send a tar archive of the root file system with file.create and file.write",
-        });
-      }
+    import: async ({ name, file }, { principal, requestId }) => {
       const known = await this.#all();
       if (known.some((image) => image.name === name && image.state !== "failed")) {
         throw serverErrors("QZ_SERVER_NAME_TAKEN", { kind: "image", name });

@@ -28,7 +28,7 @@ export const serverCases: readonly ContractCase[] = [
       expect((await call("image.get", { image: first.name })).id).toEqual(first.id);
       const gone = call("image.remove", { image: "there-is-no-such-image" });
       expect((await refusal(gone)).status).toEqual("not-found");
-      const nothing = call("image.import", { name: "empty" });
+      const nothing = call("image.import", { name: "", file: "there-is-no-such-file" });
       expect((await refusal(nothing)).code).toEqual("QZ_API_INPUT_INVALID");
     },
   },

@@ -20,15 +20,15 @@ export const imageOperations = {
     input: schema.imageInput,
     output: schema.imageOutput,
     rest: { method: "GET", path: "/v1/images/{image}" },
-    example: { image: "debian-12" },
+    example: { image: "debian" },
   }),
   build: mutation({
     ...write,
-    summary: "Build an image; answers at once, events tell how it goes",
+    summary: "Make an image of Queztl's own; answers at once, events tell how it goes",
     input: schema.imageBuildInput,
     output: schema.imageOutput,
     rest: { method: "POST", path: "/v1/images/build", status: 201 },
-    example: { name: "gdal", flavour: "cloud", packages: ["gdal-bin"] },
+    example: { name: "python" },
   }),
   import: mutation({
     ...write,
@@ -36,7 +36,7 @@ export const imageOperations = {
     input: schema.imageImportInput,
     output: schema.imageOutput,
     rest: { method: "POST", path: "/v1/images/import", status: 201 },
-    example: { name: "alpine", source: "docker://docker.io/library/alpine:3" },
+    example: { name: "alpine", file: "file-01" },
   }),
   remove: mutation({
     ...write,
@@ -44,6 +44,6 @@ export const imageOperations = {
     input: schema.imageRemoveInput,
     output: schema.imageOutput,
     rest: { method: "DELETE", path: "/v1/images/{image}" },
-    example: { image: "gdal", force: false },
+    example: { image: "alpine", force: false },
   }),
 };

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { bytes, count, share } from "./numbers.ts";
 import { pageInput } from "./page.ts";
 import { problem } from "./problem.ts";
-import { id, imageReference, name, someText, text, time } from "./text.ts";
+import { id, imageReference, name, text, time } from "./text.ts";
 
 const image = { image: imageReference.describe("The image, by id or name") };
 
@@ -11,35 +11,16 @@ export const imageListInput = z.strictObject(pageInput);
 export const imageInput = z.strictObject(image);
 
 export const imageBuildInput = z
-  .strictObject({
-    name: name.describe("The new image's name"),
-    flavour: z.enum(["cloud", "generic"]).default("cloud").describe("Which of Debian's kernels"),
-    packages: z
-      .array(
-        z
-          .string()
-          .max(128)
-          .regex(/^[a-z0-9][a-z0-9+.-]+$/, { error: "must be the name of a Debian package" }),
-      )
-      .max(256)
-      .default([])
-      .describe("Debian packages to put in"),
-  })
-  .meta({ id: "ImageBuild", description: "An image to be built from Debian packages" });
+  .strictObject({ name: name.describe("Which of the images that Queztl makes itself") })
+  .meta({
+    id: "ImageBuild",
+    description: "An image of Queztl's own to be made before it is needed",
+  });
 
 export const imageImportInput = z
   .strictObject({
     name: name.describe("The new image's name"),
-    file: id.optional().describe("A disk or archive sent with file.create and file.write"),
-    source: someText(1024)
-      .regex(/^(?:https:\/\/|docker:\/\/)[\x21-\x7e]+$/, {
-        error: "must begin with https:// or docker://",
-      })
-      .optional()
-      .describe("Where to fetch it: https://… for a disk, docker://… for a container image"),
-  })
-  .refine(({ file, source }) => (file === undefined) !== (source === undefined), {
-    error: "give either file or source",
+    file: id.describe("A root file system as a tar archive, sent with file.create and file.write"),
   })
   .meta({ id: "ImageImport", description: "An image from elsewhere" });
 

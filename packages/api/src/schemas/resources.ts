@@ -8,7 +8,7 @@ export const resourceWishes = z
     cpu: cpu.optional().describe("Processors"),
     memoryMib: memoryMib.optional().describe("Memory in MiB"),
     gpu: gpu.optional().describe("GPUs, whole ones"),
-    diskMib: diskMib.optional().describe("Disk in MiB"),
+    diskMib: diskMib.optional().describe("What its disk may hold beside the image, in MiB"),
   })
   .meta({ id: "ResourceWishes", description: "Resources asked for" });
 
@@ -26,7 +26,7 @@ export const resources = z
     cpu: cpu.describe("Processors"),
     memoryMib: memoryMib.describe("Memory in MiB"),
     gpu: gpu.describe("GPUs, whole ones"),
-    diskMib: diskMib.describe("Disk in MiB"),
+    diskMib: diskMib.describe("What its disk may hold beside the image, in MiB"),
   })
   .meta({ id: "Resources", description: "Resources as they were given" });
 

@@ -5,16 +5,13 @@ import { uploadFile } from "../../files/transfer.ts";
 import type { Image } from "../../resources.ts";
 
 export default class ImageImport extends ImageCommand<typeof ImageImport> {
-  static override summary = "Import an image: a container image, or a disk from a file or the web";
-  static override examples = [
-    "<%= config.bin %> image import alpine docker://docker.io/library/alpine:3",
-    "<%= config.bin %> image import own ./disk.qcow2",
-  ];
+  static override summary = "Import an image: a root file system in a tar archive";
+  static override examples = ["<%= config.bin %> image import alpine alpine-minirootfs.tar.gz"];
   static override args = {
     name: Args.string({ required: true, description: "The image's name" }),
     source: Args.string({
       required: true,
-      description: "docker://IMAGE, https://ADDRESS, or the path of a disk or archive here",
+      description: "The path of an archive here; it may be gzip, xz or zstd",
     }),
   };
   static override flags = {
@@ -25,10 +22,6 @@ export default class ImageImport extends ImageCommand<typeof ImageImport> {
     const { name, source } = this.args;
     const { signal } = this;
     const client = await this.connect();
-    if (/^[a-z]+:\/\//.test(source)) {
-      const begun = await client.image.import.mutate({ name, source });
-      return this.showMade(client, begun, this.flags.wait);
-    }
     const file = await this.transferring(`sending ${basename(source)}`, (onProgress) =>
       uploadFile(client, { path: source, name: basename(source), signal, onProgress }),
     );
