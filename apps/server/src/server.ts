@@ -27,6 +27,7 @@ import { Metrics } from "./observe/metrics.ts";
 import { OptimisationCycle } from "./optimise/cycle.ts";
 import { IdleVms } from "./optimise/idle-vms.ts";
 import { Standby } from "./optimise/standby.ts";
+import { Templates } from "./optimise/templates.ts";
 import { createStatsService } from "./stats/stats.ts";
 import { TaskLogs } from "./tasks/task-logs.ts";
 import { TaskQueue } from "./tasks/task-queue.ts";
@@ -186,9 +187,9 @@ async function assembled(
   const cycle = new OptimisationCycle({
     records,
     brain,
-    fleet,
     idle,
     standby,
+    templates: new Templates(fleet, settings, log),
     files,
     events,
     settings,

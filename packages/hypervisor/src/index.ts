@@ -22,6 +22,7 @@ export type {
   MachineShape,
   MachineSurroundings,
 } from "./machine-options.ts";
+export { MAX_CPUS, mostMemoryMib } from "./machine-options.ts";
 export { decodeSnapshot, encodeSnapshot } from "./machine-snapshot.ts";
 export type { MachineSnapshot } from "./machine-snapshot.ts";
 export type { BoardState } from "./board.ts";

@@ -1,6 +1,6 @@
 import type { FlatImage } from "@queztl/boot";
 import type { PanicEvent } from "@queztl/chipset";
-import { MAX_RAM_BYTES } from "@queztl/memory";
+import { MAX_RAM_BYTES, mostRamBytes } from "@queztl/memory";
 import type { Clock, Entropy, GuestMemory } from "@queztl/memory";
 import type { VirtioDevice } from "@queztl/virtio";
 import type { Engine } from "./engine.ts";
@@ -85,8 +85,14 @@ export interface MachineShape {
   readonly seed: number | undefined;
 }
 
+/** The most processors of a machine. */
 export const MAX_CPUS = 64;
 export const MAX_MEMORY_MIB = MAX_RAM_BYTES / 2 ** 20;
+
+/** The most memory that a machine can have on this host, in MiB. */
+export function mostMemoryMib(): number {
+  return mostRamBytes() / 2 ** 20;
+}
 
 /** @throws QZ_HYPERVISOR_OPTIONS */
 export function checkShape(options: {

@@ -404,6 +404,11 @@ function createWide(pages: number): WebAssembly.Memory {
 
 let wideMemories: boolean | undefined;
 
+/** The most RAM that a guest can have on this host, in bytes: less where WebAssembly has no memories with 64-bit addresses. */
+export function mostRamBytes(): number {
+  return hasWideMemories() ? MAX_RAM_BYTES : MAX_NARROW_RAM_BYTES;
+}
+
 /** Whether the host's WebAssembly has memories with 64-bit addresses, and several memories in a module. */
 function hasWideMemories(): boolean {
   // Two of memory 0 0 shared, the second i64; and older engines ignore the option or refuse it.

@@ -1,6 +1,6 @@
 import type { OutputOf } from "@queztl/api";
 import type { Recommendation, ScoredRecommendation } from "@queztl/brain";
-import { eq, isNull } from "drizzle-orm";
+import { and, eq, isNull } from "drizzle-orm";
 import type { Logger } from "pino";
 import type { BrainHost } from "../brain/brain-host.ts";
 import type { Settings } from "../config/settings.ts";
@@ -8,10 +8,10 @@ import type { Records } from "../database/database.ts";
 import { actions } from "../database/schema.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Files } from "../files/files.ts";
-import type { Fleet } from "../vms/fleet.ts";
-import { sortableId } from "../sortable-id.ts";
+import { judgeActions } from "./effects.ts";
 import type { IdleVms } from "./idle-vms.ts";
 import type { Standby } from "./standby.ts";
+import type { Templates } from "./templates.ts";
 
 type Optimisation = OutputOf<"brain.optimize">;
 type Action = Optimisation["actions"][number];
@@ -20,9 +20,9 @@ type Action = Optimisation["actions"][number];
 export interface CycleParts {
   readonly records: Records;
   readonly brain: BrainHost;
-  readonly fleet: Fleet;
   readonly idle: IdleVms;
   readonly standby: Standby;
+  readonly templates: Templates;
   readonly files: Files;
   readonly events: EventLog;
   readonly settings: Settings;
@@ -31,6 +31,7 @@ export interface CycleParts {
 
 const DAY_MS = 24 * 3600 * 1000;
 const MOST_SHOWN = 500;
+const FIRST_MS = 10_000;
 
 /**
  * Every so often: saves what the brain has learned, does what it advises and what idle VMs allow, and writes each action
@@ -51,19 +52,26 @@ export class OptimisationCycle {
   start(): void {
     clearInterval(this.#timer);
     const { settings, log } = this.#parts;
-    this.#timer = setInterval(
+    const everyMs = settings.get("optimize.everySeconds") * 1000;
+    const round = () => {
+      this.run({ dryRun: !settings.get("optimize.apply") }).catch((error: unknown) => {
+        log.error({ err: error }, "the optimisation cycle failed");
+      });
+    };
+    // The first one soon: what is to stand by stands by when the first VMs are wanted.
+    this.#timer = setTimeout(
       () => {
-        this.run({ dryRun: !settings.get("optimize.apply") }).catch((error: unknown) => {
-          log.error({ err: error }, "the optimisation cycle failed");
-        });
+        this.#timer = setInterval(round, everyMs);
+        round();
       },
-      settings.get("optimize.everySeconds") * 1000,
+      Math.min(FIRST_MS, everyMs),
     );
   }
 
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     await this.#running?.catch(() => undefined);
+    await this.#parts.templates.stop();
   }
 
   /** One round; a second one at the same time is the same. */
@@ -73,40 +81,28 @@ export class OptimisationCycle {
   }
 
   async #round(dryRun: boolean): Promise<Optimisation> {
-    const { brain, idle, standby, settings, files, events } = this.#parts;
+    const { brain, idle, standby, templates, settings, files, events, records } = this.#parts;
     const at = new Date();
     const { recommendations, scored } = brain.brain.optimize();
     const advised = recommendations.flatMap((each) => actionsOf(each));
     const standing = standby.find(recommendations);
+    const missing = await templates.find(at.getTime());
     const found = await idle.find(settings.get("optimize.idleVmMinutes") * 60_000);
-    const possible = [...standing, ...found, ...advised];
+    const possible = [...standing, ...missing, ...found, ...advised];
     if (dryRun) return { at: at.toISOString(), actions: possible.slice(0, MOST_SHOWN) };
     await this.#judge(scored);
-    const done = standing.map((action) => standby.act(action));
+    for (const { id, effect, realisedGain: gain } of await judgeActions(records, at)) {
+      const details = { action: id, gain };
+      await events.record({ type: "brain.judged", subject: id, message: effect, details });
+    }
+    const done = [...standing.map((action) => standby.act(action)), ...templates.act(missing)];
     for (const action of found) done.push(await idle.act(action));
-    done.push(...(await this.#dropTemplates()));
+    done.push(...(await templates.drop()));
     for (const action of [...done, ...advised]) await this.#keep(action, at);
     await files.sweep(at);
     await events.prune(new Date(at.getTime() - settings.get("events.keepDays") * DAY_MS));
     await brain.flush();
     return { at: at.toISOString(), actions: [...done, ...advised].slice(0, MOST_SHOWN) };
-  }
-
-  /** Drops templates that nothing is started from any more: each holds a guest's memory on disk. */
-  async #dropTemplates(): Promise<Action[]> {
-    const { fleet, settings } = this.#parts;
-    const days = settings.get("optimize.templateDays");
-    const dropped = await fleet.parts.host.pruneTemplates(days * DAY_MS);
-    return dropped.map(({ image, cpu, memoryMib }) => ({
-      id: sortableId("action"),
-      kind: "template-drop",
-      subject: image,
-      value: memoryMib,
-      reason: `nothing was started from ${image} with ${cpu} CPU and ${memoryMib} MiB for ${days} days`,
-      expectedGain: 0,
-      realisedGain: 0,
-      done: true,
-    }));
   }
 
   async #keep(action: Action, at: Date): Promise<void> {
@@ -130,7 +126,7 @@ export class OptimisationCycle {
     const open = await records
       .select({ id: actions.id })
       .from(actions)
-      .where(isNull(actions.realisedGain));
+      .where(and(eq(actions.done, false), isNull(actions.realisedGain)));
     const waiting = new Set(open.map(({ id }) => id));
     for (const { id, realisedGain } of scored) {
       if (waiting.has(id))

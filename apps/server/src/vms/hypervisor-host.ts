@@ -1,10 +1,13 @@
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
+import { isDeepStrictEqual } from "node:util";
 import { isQueztlError } from "@queztl/errors";
+import { MAX_CPUS, mostMemoryMib } from "@queztl/hypervisor";
 import {
   StandbyPool,
   TEMPLATE_SIZES,
   TemplateStore,
+  type TemplateSummary,
   Vm,
   type VmOptions,
 } from "@queztl/hypervisor/node";
@@ -14,8 +17,7 @@ import type { HostedVm, StartOptions, TemplateSpec, VmHost, VmSpec } from "./vm-
 
 /** VMs of ours carry this label: others in the same home are left alone. */
 const OURS = "queztl.server";
-const MOST_MEMORY_MIB = 3584;
-const MOST_CPU = 64;
+const MIB = 1_048_576;
 
 /** VMs of this computer's hypervisor: each in a process of its own that goes on without the server. */
 export function createHypervisorHost(home: string): VmHost {
@@ -38,8 +40,8 @@ export function createHypervisorHost(home: string): VmHost {
 
   return {
     engines: ["emulator"],
-    mostMemoryMib: MOST_MEMORY_MIB,
-    mostCpu: MOST_CPU,
+    mostMemoryMib: mostMemoryMib(),
+    mostCpu: MAX_CPUS,
     sizes: { memoryMib: TEMPLATE_SIZES.memoryMib, cpu: TEMPLATE_SIZES.cpus },
 
     async create(spec): Promise<HostedVm> {
@@ -74,39 +76,29 @@ export function createHypervisorHost(home: string): VmHost {
     },
     remove: (id) => Vm.destroy(id, { home }),
 
-    async prepare({ image, cpu, memoryMib }, { signal, onProgress }) {
+    async prepare({ image, cpu, memoryMib, network }, { signal, onProgress }) {
       const vm = await Vm.create({
         home,
         image,
         cpus: cpu,
         memoryMib,
         labels: { [OURS]: "template" },
+        ...(network && { network: {} }),
         onProgress: (progress) => onProgress?.(wordsOf(progress)),
         ...(signal && { signal }),
       });
       await vm.destroy();
     },
     async templates() {
-      const all = await templates.list();
-      return all.map(({ record }) => ({
-        image: record.name,
-        cpu: Number(record.inputs["cpus"] ?? 0),
-        memoryMib: Number(record.inputs["memoryMib"] ?? 0),
-      }));
+      return (await templates.list()).map(specOf);
     },
     async dropTemplate(wanted: TemplateSpec) {
-      for (const { id, record } of await templates.list()) {
-        const { cpus, memoryMib } = record.inputs;
-        const same = cpus === wanted.cpu && memoryMib === wanted.memoryMib;
-        if (record.name === wanted.image && same) await templates.remove(id);
+      for (const template of await templates.list()) {
+        if (isDeepStrictEqual(specOf(template), wanted)) await templates.remove(template.id);
       }
     },
     async pruneTemplates(unusedMs) {
-      return (await templates.prune({ unusedMs })).map(({ record }) => ({
-        image: record.name,
-        cpu: Number(record.inputs["cpus"] ?? 0),
-        memoryMib: Number(record.inputs["memoryMib"] ?? 0),
-      }));
+      return (await templates.prune({ unusedMs })).map(specOf);
     },
     async standBy(count) {
       if (count === standing.count) return;
@@ -148,6 +140,7 @@ function makeVm(home: string, spec: VmSpec, { signal, onProgress }: StartOptions
     cpus: spec.cpu,
     memoryMib: spec.memoryMib,
     labels: { [OURS]: "1" },
+    limits: { diskBytes: spec.diskMib * MIB },
     ...(spec.network && { network: { forwards } }),
     ...(signal && { signal }),
     ...(onProgress && { onProgress: (progress) => onProgress(wordsOf(progress)) }),
@@ -163,6 +156,13 @@ function wordsOf(progress: Parameters<NonNullable<VmOptions["onProgress"]>>[0]):
     bytes === undefined || !totalBytes ? "" : ` ${Math.floor((100 * bytes) / totalBytes)} %`;
   return `${step} ${name}${percent}`.trim();
 }
+
+const specOf = ({ record: { name, inputs } }: TemplateSummary): TemplateSpec => ({
+  image: name,
+  cpu: Number(inputs["cpus"] ?? 0),
+  memoryMib: Number(inputs["memoryMib"] ?? 0),
+  network: inputs["network"] === true,
+});
 
 type Bound = VmSpec & { readonly ports: HostedVm["ports"] };
 

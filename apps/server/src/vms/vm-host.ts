@@ -198,4 +198,5 @@ export interface TemplateSpec {
   readonly image: string;
   readonly cpu: number;
   readonly memoryMib: number;
+  readonly network: boolean;
 }

@@ -249,7 +249,12 @@ export function createVmService(parts: VmServiceParts): ServiceOf<"vm"> {
       const kept = await snapshotRow(row.id, snapshot);
       const handle = fleet.handle(row);
       reserve(row.id, row);
-      await handle.restore(kept.id);
+      try {
+        await handle.restore(kept.id);
+      } catch (cause) {
+        if (handle.state !== "running" && handle.state !== "paused") reservations.release(row.id);
+        throw cause;
+      }
       return vmOf(await fleet.moved(row, "running", "restored", actorOf(call)));
     },
 
