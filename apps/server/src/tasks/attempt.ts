@@ -1,49 +1,50 @@
-import type { Task } from "@queztl/api";
-import { type Decision, type Outcome as LearnedOutcome } from "@queztl/brain";
-import { isQueztlError } from "@queztl/errors";
-import { and, eq, inArray } from "drizzle-orm";
-import { decidedResourcesOf } from "../brain/brain-service.ts";
-import { persistently } from "../database/persistently.ts";
-import { attempts, type StoredStep, taskFiles, tasks } from "../database/schema.ts";
+import type { Decision } from "@queztl/brain";
 import { serverErrors } from "../errors.ts";
 import { traced } from "../observe/tracing.ts";
 import { sortableId } from "../sortable-id.ts";
 import { problemOf } from "../vms/fleet.ts";
-import type { GuestFile, GuestProgram, HostedVm } from "../vms/vm-host.ts";
-import { readFile } from "node:fs/promises";
-import { guestOverheadMib } from "../vms/vm-service.ts";
-import { type AttemptEnd, outcomeOf } from "./attempt-end.ts";
-import { TaskFolder } from "./task-folder.ts";
+import type { GuestProgram, HostedVm, RunEnd } from "../vms/vm-host.ts";
+import { decide, diskFor, sizeFor } from "./attempt-decision.ts";
+import {
+  type AttemptEnd,
+  endOfFailure,
+  endOfStopped,
+  nextAfter,
+  outcomeOf,
+  type Stop,
+} from "./attempt-end.ts";
+import { learnFrom } from "./attempt-learning.ts";
+import { AttemptRecords } from "./attempt-records.ts";
+import { answerIn, collectResults } from "./attempt-results.ts";
+import { AttemptSteps } from "./attempt-steps.ts";
 import { ProgressLines } from "./progress-lines.ts";
-import { EXIT_DATA, GUEST, planTask, type TaskPlan } from "./task-plan.ts";
-import { type AttemptRow, STARTED_STATES, type TaskFileRow, type TaskRow } from "./task-records.ts";
 import type { RunnerParts } from "./runner-parts.ts";
-
-type StepName = StoredStep["step"];
+import { TaskFolder } from "./task-folder.ts";
+import { EXIT_DATA, planTask, type TaskPlan } from "./task-plan.ts";
+import { type AttemptRow, LIVE_STATES, type TaskFileRow, type TaskRow } from "./task-records.ts";
 
 /** Under this name a program outlives the server that started it. */
 const PROGRAM = "task";
-const RESULT_FILE = "result.json";
-const LARGEST_RESULT = 1_000_000;
-const DEFAULT_DISK_MIB = 1024;
-/** Attempts that were lost with their VM or server, not by the task's own fault, before it is given up. */
-const MOST_LOST = 20;
 
-/** Why an attempt is ended from outside. */
-type Stop = "cancelled" | "deadline" | "given-back" | "let-go";
+/** What an attempt works on: the task's files and what is to be run. */
+interface Work {
+  readonly inputs: readonly TaskFileRow[];
+  readonly plan: TaskPlan;
+}
 
 /** One run of a task, from the decision to what was learned of it. */
 export class Attempt {
   readonly #parts: RunnerParts;
   readonly #task: TaskRow;
   readonly #folder: TaskFolder;
+  readonly #steps: AttemptSteps;
+  readonly #records: AttemptRecords;
+  readonly #progress: ProgressLines;
   readonly #stop = new AbortController();
   readonly #letGo = new AbortController();
-  readonly #steps: StoredStep[] = [];
   #stopped: Stop | undefined;
   #program: GuestProgram | undefined;
   #decision: Decision | undefined;
-  readonly #progress: ProgressLines;
   #vm: string | undefined;
   #done: Promise<void> = Promise.resolve();
 
@@ -51,6 +52,8 @@ export class Attempt {
     this.#parts = parts;
     this.#task = task;
     this.#folder = new TaskFolder(parts.home, task.id);
+    this.#steps = new AttemptSteps(task.id, parts.metrics);
+    this.#records = new AttemptRecords(parts, task, this.#steps, this.#letGo.signal);
     this.#progress = new ProgressLines(({ done, step, message }) => {
       void this.#tell("progress", `${step}: ${message}`, { done, step });
     });
@@ -112,41 +115,40 @@ export class Attempt {
   }
 
   async #make(): Promise<AttemptEnd> {
-    const { logs, reservations } = this.#parts;
-    const { id: task, attempt } = this.#task;
-    const inputs = await this.#inputs();
-    const plan = await this.#planned(inputs);
-    const decision = await this.#decide(plan, inputs);
-    const size = this.#sizeFor(decision);
-    await logs
-      .of(task)
-      .say(
-        "system",
-        `attempt ${attempt}: ${decision.resources.memoryMib} MiB, ${decision.resources.vcpus} CPU\n`,
-      );
-    await this.#tell(
-      "decided",
-      `${decision.resources.memoryMib} MiB, ${decision.resources.vcpus} CPU, ${decision.resources.image}`,
-      { decision: decision.id, attempt, confidence: decision.confidence },
-    );
-    const id = await this.#step("place", async () => {
+    const { reservations } = this.#parts;
+    const { id: task, attempt, priority } = this.#task;
+    const work = await this.#work();
+    const { plan, inputs } = work;
+    const decision = (this.#decision = await decide(this.#parts, {
+      task: this.#task,
+      plan,
+      inputs,
+      steps: this.#steps,
+    }));
+    await this.#records.decided(decision);
+    const { memoryMib, vcpus, image } = decision.resources;
+    await this.#log.say("system", `attempt ${attempt}: ${memoryMib} MiB, ${vcpus} CPU\n`);
+    await this.#tell("decided", `${memoryMib} MiB, ${vcpus} CPU, ${image}`, {
+      decision: decision.id,
+      attempt,
+      confidence: decision.confidence,
+    });
+    const size = sizeFor(this.#parts, this.#task, decision);
+    const id = await this.#steps.take("place", async () => {
       const id = (this.#vm = sortableId("vm"));
-      const { priority } = this.#task;
       await reservations.take(id, size, { priority, signal: this.#stop.signal });
-      // Written before anything is started: the next server knows where to look.
-      await this.#note({ vm: id });
+      await this.#records.placed(id);
       return id;
     });
-    const vm = await this.#step("vm", () => this.#obtainVm(id, decision, size));
-    await this.#step("agent", () => vm.copyIn("/", plan.files()));
+    const vm = await this.#steps.take("vm", () => this.#obtainVm(id, decision, size));
+    await this.#steps.take("agent", () => vm.copyIn("/", plan.files()));
     this.#stop.signal.throwIfAborted();
-    const limit = decision.resources.timeLimitSeconds;
-    return this.#follow(vm, plan, inputs, async () => {
+    return this.#follow(vm, work, async () => {
       const program = await vm.run({
         command: plan.command,
         environment: { QUEZTL_TASK: task, ...plan.environment },
         directory: plan.directory,
-        timeoutSeconds: limit,
+        timeoutSeconds: decision.resources.timeLimitSeconds,
         persist: PROGRAM,
         stdin: "none",
       });
@@ -157,20 +159,13 @@ export class Attempt {
 
   /** Goes on with what an earlier server began, if its program is still there. */
   async #goOn(found: AttemptRow): Promise<AttemptEnd> {
-    const { fleet, brain } = this.#parts;
-    this.#steps.push(...found.steps);
+    this.#steps.resume(found.steps);
     this.#vm = found.vm ?? undefined;
-    this.#decision =
-      found.decision === null
-        ? undefined
-        : (await this.#surely(() => brain.store.find({ decision: found.decision ?? "" })))
-            ?.decision;
-    const vm = this.#vm === undefined ? undefined : fleet.find(this.#vm);
+    if (found.decision !== null) this.#decision = await this.#records.decision(found.decision);
+    const vm = this.#vm === undefined ? undefined : this.#parts.fleet.find(this.#vm);
     if (vm?.state !== "running") return { outcome: "lost" };
-    const inputs = await this.#inputs();
     try {
-      const plan = await this.#planned(inputs);
-      return await this.#follow(vm, plan, inputs, async () => {
+      return await this.#follow(vm, await this.#work(), async () => {
         const program = await vm.attach(PROGRAM);
         if (found.runningAt === null) await this.#started();
         return program;
@@ -182,86 +177,11 @@ export class Attempt {
     }
   }
 
-  #inputs(): Promise<TaskFileRow[]> {
-    return this.#surely(() => this.#parts.records.files(this.#task.id, "input"));
-  }
-
-  #planned(inputs: readonly TaskFileRow[]): Promise<TaskPlan> {
+  async #work(): Promise<Work> {
+    const inputs = await this.#records.files("input");
     const { description, input } = this.#task;
-    return planTask({ description, input, files: this.#folder.planned(inputs) }, this.#parts);
-  }
-
-  /** What the task is given, and why. */
-  async #decide(plan: TaskPlan, inputs: readonly TaskFileRow[]): Promise<Decision> {
-    const { brain, records, settings, fleet, reservations } = this.#parts;
-    const { id: task, description, input, attempt } = this.#task;
-    const before = attempt > 1 ? await records.attempt(task, attempt - 1) : undefined;
-    const analysis = await this.#step("analyse", async () => {
-      const most = Math.min(fleet.parts.host.mostMemoryMib, reservations.capacity.memoryMib);
-      const { request, limits } = input;
-      const family = input.family ?? plan.skill?.manifest.name;
-      const vcpus = request?.["cpu"] ?? plan.request?.vcpus;
-      return brain.analyse({
-        description,
-        files: inputs.map(({ name, bytes }) => ({ name, bytes })),
-        ...(input.data === undefined ? {} : { data: input.data }),
-        ...(family === undefined ? {} : { family }),
-        ...(plan.image === undefined ? {} : { image: plan.image }),
-        request: {
-          memoryMib:
-            request?.["memoryMib"] ?? plan.request?.memoryMib ?? settings.get("tasks.memoryMib"),
-          ...(vcpus === undefined ? {} : { vcpus }),
-        },
-        limits: {
-          memoryMib: Math.min(
-            limits?.["memoryMib"] ?? Infinity,
-            most - guestOverheadMib(plan.image),
-          ),
-          vcpus: Math.min(
-            limits?.["cpu"] ?? Infinity,
-            fleet.parts.host.mostCpu,
-            reservations.capacity.cpu,
-          ),
-          gpus: 0,
-          diskMib: limits?.["diskMib"],
-          timeSeconds: limits?.["timeSeconds"],
-        },
-      });
-    });
-    const decision = await this.#step("estimate", async () => {
-      const failed =
-        before?.outcome === "oom" && before.decision !== null
-          ? (await brain.store.find({ decision: before.decision }))?.decision
-          : undefined;
-      return failed === undefined
-        ? brain.estimate(analysis, task)
-        : brain.retry(failed, task, attempt);
-    });
-    this.#decision = decision;
-    await this.#note({ decision: decision.id, resources: decidedResourcesOf(decision.resources) });
-    const { family, domain } = decision.task;
-    await records.records.update(tasks).set({ family, domain }).where(eq(tasks.id, task));
-    return decision;
-  }
-
-  /** The size of the VM: the decision and what the guest's system takes, rounded up to a template's where that is allowed. */
-  #sizeFor({ resources }: Decision): { cpu: number; memoryMib: number } {
-    const { fleet, reservations } = this.#parts;
-    const { mostMemoryMib, mostCpu } = fleet.parts.host;
-    const overheadMib = guestOverheadMib(resources.image);
-    const need = {
-      cpu: resources.vcpus,
-      memoryMib: Math.min(resources.memoryMib + overheadMib, mostMemoryMib),
-    };
-    const limit = (this.#task.input.limits?.["memoryMib"] ?? Infinity) + overheadMib;
-    const { sizes } = fleet.parts.host;
-    const cpu = sizes.cpu.find((each) => each >= need.cpu && each <= mostCpu);
-    const memoryMib = sizes.memoryMib.find(
-      (each) => each >= need.memoryMib && each <= Math.min(limit, mostMemoryMib),
-    );
-    if (cpu === undefined || memoryMib === undefined) return need;
-    const size = { cpu, memoryMib };
-    return reservations.fits(size) ? size : need;
+    const files = this.#folder.planned(inputs);
+    return { inputs, plan: await planTask({ description, input, files }, this.#parts) };
   }
 
   async #obtainVm(
@@ -277,7 +197,7 @@ export class Attempt {
         id,
         name: id,
         ...size,
-        diskMib: Math.max(DEFAULT_DISK_MIB, Math.ceil(decision.resources.diskMib)),
+        diskMib: diskFor(this.#task, decision),
         image: decision.resources.image,
         ports: [],
         network: false,
@@ -296,10 +216,7 @@ export class Attempt {
         const step = words.replace(/ \d+ %$/, "");
         if (step === said) return;
         said = step;
-        this.#parts.logs
-          .of(task)
-          .say("system", `${words}\n`)
-          .catch(() => undefined);
+        this.#log.say("system", `${words}\n`).catch(() => undefined);
       },
     });
     return vm;
@@ -308,269 +225,100 @@ export class Attempt {
   /** Follows a program to its end and keeps what it left. */
   async #follow(
     vm: HostedVm,
-    plan: TaskPlan,
-    inputs: readonly TaskFileRow[],
+    { plan, inputs }: Work,
     begin: () => Promise<GuestProgram>,
   ): Promise<AttemptEnd> {
-    const { logs, settings } = this.#parts;
-    const { id: task } = this.#task;
-    const log = logs.of(task);
-    const run = await this.#step("run", async () => {
-      const program = await begin();
-      this.#program = program;
+    const run = await this.#steps.take("run", async () => {
+      const program = (this.#program = await begin());
       if (this.#stopped !== undefined && this.#stopped !== "let-go") program.kill();
-      const letGo = new Promise<undefined>((resolve) => {
-        const told = () => {
-          if (this.#stopped === "let-go") resolve(undefined);
-        };
-        this.#stop.signal.addEventListener("abort", told, { once: true });
-        told();
-      });
-      const pump = async (stream: "stdout" | "stderr") => {
-        for await (const piece of program[stream]) {
-          await log.write(stream, piece);
-          if (stream === "stdout" && plan.skill !== undefined) this.#progress.take(piece);
-        }
-      };
-      const ended = Promise.all([pump("stdout"), pump("stderr"), program.done]);
-      // Where the server lets go, the failure of what it read from is no news.
-      ended.catch(() => undefined);
-      return Promise.race([ended.then(([, , end]) => end), letGo]);
+      return this.#ended(program, plan);
     });
-    if (run === undefined || this.#stopped === "let-go") return { outcome: "lost" };
-    if (this.#stopped === "cancelled") return { outcome: "cancelled", run };
-    if (this.#stopped === "given-back") return { outcome: "lost", run };
-    if (this.#stopped === "deadline")
-      return { outcome: "timeout", run, problem: this.#deadlinePassed() };
+    if (run === undefined) return { outcome: "lost" };
+    if (this.#stopped !== undefined) return { ...endOfStopped(this.#stopped, this.#task), run };
     const outcome = outcomeOf(run);
-    await this.#step("collect", async () => {
-      const rows = await this.#folder.keepResults(leftBy(vm, plan), {
+    await this.#steps.take("collect", async () => {
+      const rows = await collectResults(vm, {
+        plan,
         inputs,
-        mostMib: settings.get("tasks.resultMib"),
-        passedOver: (name) => {
-          const shown = JSON.stringify(name);
-          log
-            .say("system", `a file with an unusable name was left out: ${shown}\n`)
-            .catch(() => undefined);
-        },
+        folder: this.#folder,
+        log: this.#log,
+        mostMib: this.#parts.settings.get("tasks.resultMib"),
+        succeeded: outcome === "ok",
       });
-      if (outcome === "ok" && plan.skill !== undefined) {
-        await this.#folder.verify(rows, plan.skill);
-      }
-      await this.#surely(() => this.#keepRows(rows));
+      await this.#records.keepResults(rows);
     });
     const { refusal } = this.#progress;
-    if (plan.skill === undefined || run.exitCode !== EXIT_DATA || refusal === undefined) {
+    if (plan.program === undefined || run.exitCode !== EXIT_DATA || refusal === undefined) {
       return { outcome, run };
     }
-    const { name } = plan.skill.manifest;
-    const problem = problemOf(
-      serverErrors("QZ_SERVER_TASK_REFUSED", { skill: name, problem: refusal }),
-    );
-    return { outcome, run, problem };
+    const skill = plan.program.manifest.name;
+    const refused = serverErrors("QZ_SERVER_TASK_REFUSED", { skill, problem: refusal });
+    return { outcome, run, problem: problemOf(refused) };
   }
 
-  async #keepRows(rows: readonly (typeof taskFiles.$inferInsert)[]): Promise<void> {
-    await this.#parts.records.records.transaction(async (records) => {
-      await records
-        .delete(taskFiles)
-        .where(and(eq(taskFiles.task, this.#task.id), eq(taskFiles.kind, "result")));
-      for (let at = 0; at < rows.length; at += 1000) {
-        await records.insert(taskFiles).values(rows.slice(at, at + 1000));
-      }
+  /** Keeps what a program writes until it ends; undefined where the server lets go before. */
+  async #ended(program: GuestProgram, plan: TaskPlan): Promise<RunEnd | undefined> {
+    const letGo = new Promise<undefined>((resolve) => {
+      const told = () => {
+        if (this.#stopped === "let-go") resolve(undefined);
+      };
+      this.#stop.signal.addEventListener("abort", told, { once: true });
+      told();
     });
+    const pump = async (stream: "stdout" | "stderr") => {
+      for await (const piece of program[stream]) {
+        await this.#log.write(stream, piece);
+        if (stream === "stdout" && plan.program !== undefined) this.#progress.take(piece);
+      }
+    };
+    const ended = Promise.all([pump("stdout"), pump("stderr"), program.done]);
+    // Where the server lets go, the failure of what it read from is no news.
+    ended.catch(() => undefined);
+    return Promise.race([ended.then(([, , end]) => end), letGo]);
   }
 
   async #started(): Promise<void> {
-    const { records } = this.#parts;
-    const { id, attempt } = this.#task;
-    await this.#note({ runningAt: new Date() });
-    await this.#surely(() =>
-      records.records
-        .update(tasks)
-        .set({ state: "running" })
-        .where(and(eq(tasks.id, id), eq(tasks.attempt, attempt), eq(tasks.state, "preparing"))),
-    );
+    const { attempt } = this.#task;
+    await this.#records.started();
     await this.#tell("started", `attempt ${attempt} runs`, { attempt, vm: this.#vm ?? "" });
   }
 
   #failed(cause: unknown): AttemptEnd {
-    if (this.#stopped === "cancelled") return { outcome: "cancelled" };
-    if (this.#stopped === "given-back" || this.#stopped === "let-go") return { outcome: "lost" };
-    if (this.#stopped === "deadline")
-      return { outcome: "timeout", problem: this.#deadlinePassed() };
-    if (isQueztlError(cause, "QZ_BRAIN_MEMORY_CAP_REACHED")) {
-      return { outcome: "oom", problem: problemOf(cause) };
-    }
+    if (this.#stopped !== undefined) return endOfStopped(this.#stopped, this.#task);
     this.#parts.log.warn({ err: cause, task: this.#task.id, vm: this.#vm }, "an attempt failed");
-    // What a retry cannot change fails the task; what may have been the VM's or host's fault is tried again.
-    const final =
-      isQueztlError(cause) && ["invalid", "not-found", "exhausted", "guest"].includes(cause.status);
-    return final
-      ? { outcome: "failed", problem: problemOf(cause) }
-      : { outcome: "lost", problem: problemOf(cause) };
+    return endOfFailure(cause);
   }
 
-  #deadlinePassed(): { code: string; message: string } {
-    const deadline = this.#task.deadline?.toISOString();
-    return problemOf(serverErrors("QZ_SERVER_TASK_DEADLINE", { deadline }));
-  }
-
-  /** Learns, and writes down how it ended: from then on the attempt is over, whatever is killed. */
+  /** Learns, and writes down how it ended. */
   async #finish(end: AttemptEnd): Promise<void> {
-    const { records, queue, logs, metrics } = this.#parts;
+    const { records, logs, metrics } = this.#parts;
     const { id, attempt } = this.#task;
+    const { outcome } = end;
     const learned = await this.#learn(end);
-    const result = end.outcome === "ok" ? await this.#result() : undefined;
-    const next = this.#next(end);
-    const { run } = end;
-    const over = await this.#surely(() =>
-      records.records.transaction(async (records) => {
-        await records
-          .update(attempts)
-          .set({
-            outcome: end.outcome,
-            steps: this.#steps,
-            exitCode: run?.signal === null && !run.timedOut ? run.exitCode : null,
-            peakMib: run?.peakMib ?? null,
-            cpuSeconds: run?.cpuSeconds ?? null,
-            wallSeconds: run?.wallSeconds ?? null,
-            endedAt: new Date(),
-          })
-          .where(and(eq(attempts.task, id), eq(attempts.number, attempt)));
-        const [row] = await records
-          .update(tasks)
-          .set({
-            state: next.state,
-            ...(next.state === "queued" ? {} : { endedAt: new Date() }),
-            ...(end.outcome === "lost"
-              ? { attemptsForgiven: this.#task.attemptsForgiven + 1 }
-              : {}),
-            problem: next.problem ?? null,
-            learned,
-            ...(result === undefined ? {} : { result: { value: result } }),
-          })
-          .where(
-            and(
-              eq(tasks.id, id),
-              eq(tasks.attempt, attempt),
-              inArray(tasks.state, [...STARTED_STATES]),
-            ),
-          )
-          .returning();
-        if (row !== undefined && next.state === "queued") await queue.add(records, [row]);
-        return row;
-      }),
-    );
-    metrics.attempts.inc({ outcome: end.outcome });
-    const log = logs.of(id);
-    if (over !== undefined) {
-      await log.say("system", `${next.words}\n`);
-      await this.#tell(next.event, next.words, {
-        attempt,
-        outcome: end.outcome,
-        ...(next.problem && { code: next.problem.code }),
-      });
+    const result =
+      outcome === "ok"
+        ? await answerIn(await this.#records.files("result"), this.#folder, this.#log)
+        : undefined;
+    const next = nextAfter(end, this.#task, this.#decision);
+    const over = await this.#records.ended({ end, next, learned, result });
+    metrics.attempts.inc({ outcome });
+    if (over) {
+      await this.#log.say("system", `${next.words}\n`);
+      const code = next.problem && { code: next.problem.code };
+      await this.#tell(next.event, next.words, { attempt, outcome, ...code });
+      if (next.state === "queued") return;
     }
-    if (next.state !== "queued" || over === undefined) {
-      // A task that was cancelled may have been queued again meanwhile: then its log goes on.
-      const { state } = await records.row(id);
-      if (!["queued", "preparing", "running"].includes(state)) await logs.close(id);
-    }
-  }
-
-  /** What becomes of the task. */
-  #next({ outcome, run, problem }: AttemptEnd): {
-    readonly state: Task["state"];
-    readonly event: string;
-    readonly words: string;
-    readonly problem?: { readonly code: string; readonly message: string };
-  } {
-    const { attempt, attemptsAllowed, attemptsForgiven } = this.#task;
-    const again = attempt - attemptsForgiven < attemptsAllowed;
-    const failed = (why: { code: string; message: string }) =>
-      ({ state: "failed", event: "failed", words: why.message, problem: why }) as const;
-    switch (outcome) {
-      case "ok":
-        return { state: "succeeded", event: "succeeded", words: "succeeded" };
-      case "cancelled":
-        return { state: "cancelled", event: "cancelled", words: "cancelled" };
-      case "oom": {
-        if (problem !== undefined) return failed(problem);
-        const memoryMib = this.#decision?.resources.memoryMib;
-        const limit = this.#decision?.evidence.limits.memoryMib ?? Infinity;
-        if (again && (memoryMib ?? 0) < limit) {
-          const words = `out of memory with ${memoryMib} MiB; it is tried again with more`;
-          return { state: "queued", event: "out-of-memory", words };
-        }
-        return failed(problemOf(serverErrors("QZ_SERVER_TASK_OUT_OF_MEMORY", { memoryMib })));
-      }
-      case "timeout": {
-        const seconds = this.#decision?.resources.timeLimitSeconds;
-        return failed(problem ?? problemOf(serverErrors("QZ_SERVER_TASK_TIME_LIMIT", { seconds })));
-      }
-      case "failed": {
-        const exitCode = run?.exitCode ?? run?.signal ?? "unknown";
-        return failed(problem ?? problemOf(serverErrors("QZ_SERVER_TASK_FAILED", { exitCode })));
-      }
-      case "lost": {
-        if (attemptsForgiven < MOST_LOST) {
-          const words = `the VM was lost${problem === undefined ? "" : ` (${problem.message})`}; it is tried again`;
-          return { state: "queued", event: "lost", words };
-        }
-        const lost = {
-          attempts: attempt,
-          problem: problem?.message ?? "the server was stopped each time",
-        };
-        return failed(problemOf(serverErrors("QZ_SERVER_TASK_LOST", lost)));
-      }
-    }
+    // A task that was cancelled may have been queued again meanwhile: then its log goes on.
+    const { state } = await records.row(id);
+    if (!(LIVE_STATES as readonly string[]).includes(state)) await logs.close(id);
   }
 
   async #learn({ outcome, run }: AttemptEnd): Promise<string[]> {
     const decision = this.#decision;
     if (decision === undefined || run === undefined || outcome === "lost") return [];
-    const { brain } = this.#parts;
-    return this.#step("learn", async () => {
-      const known = brain.brain.knowledge().find(({ family }) => family === decision.task.family);
-      const learned: LearnedOutcome = {
-        decisionId: decision.id,
-        outcome,
-        peakMib: run.peakMib,
-        wallSeconds: run.wallSeconds,
-        cpuSeconds: run.cpuSeconds,
-      };
-      brain.learn(learned, decision);
-      const { family } = decision.task;
-      const words = [
-        `${family}: a run ${outcome === "ok" ? "peaked" : "ended"} at ${Math.round(run.peakMib)} MiB after ${run.wallSeconds.toFixed(1)} s`,
-      ];
-      const [low, high] = decision.expected.memoryMib;
-      if (known === undefined) words.push(`${family} was not known before`);
-      else if (run.peakMib < low || run.peakMib > high) {
-        words.push(
-          `that is outside of the ${Math.round(low)} to ${Math.round(high)} MiB that were expected`,
-        );
-      }
-      return words;
-    });
-  }
-
-  /** What the task answered: the JSON value in its file `result.json`, if it left one. */
-  async #result(): Promise<unknown> {
-    const { records } = this.#parts;
-    const files = await this.#surely(() => records.files(this.#task.id, "result"));
-    const [file] = files.filter(
-      ({ name, bytes }) => name === RESULT_FILE && bytes <= LARGEST_RESULT,
+    return this.#steps.take("learn", async () =>
+      learnFrom(this.#parts.brain, decision, { outcome, run }),
     );
-    if (file === undefined) return undefined;
-    const text = await readFile(this.#folder.pathOf(file), "utf8");
-    try {
-      return storable(JSON.parse(text));
-    } catch {
-      await this.#parts.logs.of(this.#task.id).say("system", `${RESULT_FILE} holds no JSON\n`);
-      return undefined;
-    }
   }
 
   async #clearAway(): Promise<void> {
@@ -586,25 +334,8 @@ export class Attempt {
     }
   }
 
-  #note(changes: Partial<AttemptRow>): Promise<unknown> {
-    const { id, attempt } = this.#task;
-    const { records } = this.#parts.records;
-    return this.#surely(() =>
-      records
-        .update(attempts)
-        .set({ ...changes, steps: this.#steps })
-        .where(and(eq(attempts.task, id), eq(attempts.number, attempt))),
-    );
-  }
-
-  /** Writes to the database, whatever it takes, unless the server lets go. */
-  #surely<Result>(work: () => PromiseLike<Result>): Promise<Result> {
-    return persistently(async () => work(), {
-      signal: this.#letGo.signal,
-      onRetry: (cause) => {
-        this.#parts.log.warn({ err: cause, task: this.#task.id }, "the database is waited for");
-      },
-    });
+  get #log() {
+    return this.#parts.logs.of(this.#task.id);
   }
 
   /** Tells what happened; what nobody can be told is logged, and changes nothing. */
@@ -620,34 +351,4 @@ export class Attempt {
       log.warn({ err: error, task: this.#task.id }, `task.${what} could not be told`);
     }
   }
-
-  /** Does a step and keeps how long it took. */
-  async #step<Result>(step: StepName, work: () => Promise<Result>): Promise<Result> {
-    const at = this.#steps.push({ step, state: "running", milliseconds: null }) - 1;
-    const started = performance.now();
-    const over = (state: "done" | "failed") => {
-      const milliseconds = performance.now() - started;
-      this.#steps[at] = { step, state, milliseconds };
-      this.#parts.metrics.steps.observe({ step }, milliseconds / 1000);
-    };
-    try {
-      const result = await traced(`task.${step}`, { task: this.#task.id }, work);
-      over("done");
-      return result;
-    } catch (cause) {
-      over("failed");
-      throw cause;
-    }
-  }
-}
-
-/** What is taken out of a guest: a skill's output, or what a command left beside its files as well. */
-async function* leftBy(vm: HostedVm, { skill }: TaskPlan): AsyncGenerator<GuestFile> {
-  if (skill === undefined) yield* vm.copyOut(GUEST.files);
-  yield* vm.copyOut(GUEST.output);
-}
-
-/** A guest's JSON as a database keeps it: without NUL and halves of characters. */
-function storable(value: unknown): unknown {
-  return JSON.parse(JSON.stringify(value).replace(/\\u(?:0000|d[89a-f][0-9a-f]{2})/gi, "\\ufffd"));
 }

@@ -1,5 +1,5 @@
 import { createReadStream } from "node:fs";
-import { chooseSkill, EXIT_DATA, GUEST, GUEST_ENVIRONMENT } from "@queztl/skills";
+import { chooseSkill, EXIT_DATA } from "@queztl/skills";
 import { prepareSkill, type Skill, type SkillRun } from "@queztl/skills/node";
 import type { BrainHost } from "../brain/brain-host.ts";
 import type { TaskInput } from "../database/schema.ts";
@@ -14,21 +14,23 @@ export interface PlannedFile {
 
 /** What is run for a task, and where. */
 export interface TaskPlan {
-  /** The skill that does it; undefined where the task brings its own command. */
-  readonly skill: Skill | undefined;
-  /** Why that skill. */
-  readonly reasons: readonly string[];
-  readonly image: string | undefined;
   readonly command: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly directory: string;
-  /** What the skill believes it needs, while nothing is known. */
-  readonly request: { readonly memoryMib: number; readonly vcpus: number } | undefined;
   /** Everything that goes into the guest, with paths relative to its root. */
   readonly files: () => AsyncGenerator<GuestFile>;
+  /** The folders whose files are the result; a later one's win. */
+  readonly results: readonly string[];
+  /** The skill whose program runs, which promises results; undefined where it runs the task's own command. */
+  readonly program: Skill | undefined;
+  /** What kind of task it is where its user has not said. */
+  readonly family: string | undefined;
+  readonly image: string | undefined;
+  /** What the skill's program believes it needs, while nothing is known. */
+  readonly request: { readonly memoryMib: number; readonly vcpus: number } | undefined;
 }
 
-export { EXIT_DATA, GUEST };
+export { EXIT_DATA };
 
 /** What a plan is made of. */
 export interface PlannedTask {
@@ -38,73 +40,63 @@ export interface PlannedTask {
 }
 
 /**
- * Decides what is run for a task: its own command, or the skill that fits its words, data and files, which looks at
- * them first. Throws the codes of `chooseSkill` and `prepareSkill`.
+ * Decides what is run for a task: the skill that fits its words, data and files, which looks at them first. A command of
+ * the task's own is run by a skill without a program. Throws the codes of `chooseSkill` and `prepareSkill`.
  */
 export async function planTask(
-  task: PlannedTask,
+  { description, input, files }: PlannedTask,
   { skills, brain }: { readonly skills: readonly Skill[]; readonly brain: BrainHost },
 ): Promise<TaskPlan> {
-  const { description, input, files } = task;
-  const { command, data, environment } = input;
-  if (command !== undefined) {
-    return {
-      skill: undefined,
-      reasons: ["the task brings its own command"],
-      image: input.image,
-      command,
-      environment: { ...GUEST_ENVIRONMENT, ...environment },
-      directory: GUEST.files,
-      request: undefined,
-      files: () => ownFiles(data, files),
-    };
-  }
+  const { command, data, environment, family, image } = input;
   const { domain } = brain.analyse({ description });
-  const names = files.map(({ name }) => name);
-  const choice = chooseSkill(skills, {
+  const { skill } = chooseSkill(skills, {
     description,
-    family: input.family,
+    family,
     domain,
     data,
-    files: names,
+    files: files.map(({ name }) => name),
+    command: command !== undefined,
   });
-  const run = await prepareSkill(choice.skill, {
+  const run = await prepareSkill(skill, {
     files: files.map(({ name, path }) => ({ name, path })),
     environment,
+    command,
+    image,
     ...(data === undefined ? {} : { data }),
-    ...(input.image === undefined ? {} : { image: input.image }),
   });
-  return {
-    skill: choice.skill,
-    reasons: choice.reasons,
-    image: run.image,
+  const common = {
     command: run.command,
     environment: run.environment,
     directory: run.cwd,
-    request: run.request,
-    files: () => skillFiles(run),
+    files: () => guestFiles(run),
   };
+  const { name, command: program } = skill.manifest;
+  // What such a task needs is its command's affair, and what it leaves beside its files is a result as well.
+  return program === null
+    ? {
+        ...common,
+        results: [run.cwd, run.output],
+        program: undefined,
+        family: undefined,
+        image,
+        request: undefined,
+      }
+    : {
+        ...common,
+        results: [run.output],
+        program: skill,
+        family: name,
+        image: run.image,
+        request: run.request,
+      };
 }
 
-/** A task's parameters and files for a command of its own, laid out as for a skill. */
-async function* ownFiles(data: unknown, files: readonly PlannedFile[]): AsyncGenerator<GuestFile> {
-  const bytes = Buffer.from(JSON.stringify(data ?? {}));
-  yield file(`${GUEST.input}/data.json`, bytes.byteLength, once(bytes));
-  yield file(`${GUEST.output}/.queztl`, 0, once(new Uint8Array(0)));
-  for (const { name, path, bytes } of files) {
-    yield file(`${GUEST.files}/${name}`, bytes, createReadStream(path));
-  }
-  // Its working directory is there even without files.
-  if (files.length === 0) yield file(`${GUEST.files}/.queztl`, 0, once(new Uint8Array(0)));
-}
-
-async function* skillFiles({ files }: SkillRun): AsyncGenerator<GuestFile> {
+async function* guestFiles({ files, folders }: SkillRun): AsyncGenerator<GuestFile> {
   for (const { to, from, bytes } of files) {
     yield file(to, bytes, "path" in from ? createReadStream(from.path) : once(from.bytes));
   }
-  for (const folder of [GUEST.files, GUEST.output]) {
-    yield file(`${folder}/.queztl`, 0, once(new Uint8Array(0)));
-  }
+  // Folders are there even without files.
+  for (const folder of folders) yield file(`${folder}/.queztl`, 0, once(new Uint8Array(0)));
 }
 
 const file = (to: string, bytes: number, content: AsyncIterable<Uint8Array>): GuestFile => ({

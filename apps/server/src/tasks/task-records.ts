@@ -14,6 +14,21 @@ export const LIVE_STATES = ["queued", "preparing", "running"] as const;
 /** States of a task that an attempt is being made for. */
 export const STARTED_STATES = ["preparing", "running"] as const;
 
+/** What lists show: parameters and results, which may be large, are left where they are. */
+const SUMMARY = {
+  id: tasks.id,
+  description: tasks.description,
+  family: tasks.family,
+  domain: tasks.domain,
+  state: tasks.state,
+  priority: tasks.priority,
+  labels: tasks.labels,
+  attempt: tasks.attempt,
+  createdAt: tasks.createdAt,
+  startedAt: tasks.startedAt,
+  endedAt: tasks.endedAt,
+} as const;
+
 /** Reading of tasks. */
 export class TaskRecords {
   readonly records: Records;
@@ -64,7 +79,7 @@ export class TaskRecords {
     family?: string | undefined;
   }): Promise<{ items: TaskSummary[]; nextCursor: string | null }> {
     const rows = await this.records
-      .select()
+      .select(SUMMARY)
       .from(tasks)
       .where(
         and(
@@ -117,7 +132,7 @@ export class TaskRecords {
   }
 }
 
-const summaryOf = (row: TaskRow): TaskSummary => ({
+const summaryOf = (row: Pick<TaskRow, keyof typeof SUMMARY>): TaskSummary => ({
   id: row.id,
   description: row.description,
   family: row.family,
