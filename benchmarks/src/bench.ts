@@ -17,6 +17,10 @@ export interface Case {
   readonly better: "lower" | "higher";
   /** Whether the worst samples matter too: the table then also says where 95 and 99 % of them lie. */
   readonly tails?: boolean;
+  /** What 99 % of the samples, or the only one, are to stay below; shown beside them. */
+  readonly target?: number;
+  /** Where one sample holds much: how often this case's subjects are measured, whatever the bench says. */
+  readonly rounds?: number;
   readonly ours: Subject;
   readonly peers: readonly Subject[];
 }

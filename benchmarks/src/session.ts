@@ -27,6 +27,7 @@ export interface CaseResult {
   readonly group?: string;
   readonly unit: string;
   readonly better: Case["better"];
+  readonly target?: number;
   readonly ours: SubjectResult;
   readonly peers: readonly PeerResult[];
 }
@@ -73,8 +74,9 @@ async function runCase(each: Case, options: SessionOptions): Promise<CaseResult>
         await run.subject.measure();
       });
     }
-    for (let round = 0; round < options.rounds; round += 1) {
-      options.progress?.(`${each.name}: round ${round + 1} of ${options.rounds}`);
+    const rounds = Math.min(options.rounds, each.rounds ?? Infinity);
+    for (let round = 0; round < rounds; round += 1) {
+      options.progress?.(`${each.name}: round ${round + 1} of ${rounds}`);
       for (let turn = 0; turn < runs.length; turn += 1) {
         const run = runs[(round + turn) % runs.length];
         if (run === undefined) continue;
@@ -100,6 +102,7 @@ async function runCase(each: Case, options: SessionOptions): Promise<CaseResult>
     ...(each.group !== undefined && { group: each.group }),
     unit: each.unit,
     better: each.better,
+    ...(each.target !== undefined && { target: each.target }),
     ours: ours.measured,
     peers: peers.map(({ unavailable, measured }): PeerResult => {
       if (unavailable !== undefined) return { name: measured.name, unavailable };

@@ -8,8 +8,9 @@ export function table(results: readonly CaseResult[]): string {
 }
 
 function rowsOf(result: CaseResult): string[][] {
-  const { name, unit, ours, peers } = result;
-  const own = [name, amount(ours.median, unit), percent(ours.spread)];
+  const { name, unit, ours, peers, target } = result;
+  const wanted = target === undefined ? "" : `, target ${target} ${unit}`;
+  const own = [`${name}${wanted}`, amount(ours.median, unit), percent(ours.spread)];
   if (peers.length === 0) return [own, ...tailRows(ours, undefined, unit)];
   return peers.flatMap((peer, index) => [
     [...(index === 0 ? own : ["", "", ""]), peer.name, ...peerCells(peer, unit)],

@@ -1,6 +1,7 @@
 /**
- * 1,000 short tasks while the server is killed ten times, and Postgres twice: `chaos.ts [--embedded] [TASKS] [KILLS]`. Ends
- * with 1 when a task is lost or its program comes to its end twice.
+ * 1,000 short tasks while the server is killed ten times, and Postgres twice: `chaos.ts [--embedded] [--real] [TASKS] [KILLS]`.
+ * Tasks run in processes of this computer in place of VMs, with `--real` in VMs. Ends with 1 when a task is lost or its
+ * program comes to its end twice.
  */
 import { chaos } from "../src/testing/chaos.ts";
 import { startPrivatePostgres } from "../src/testing/private-postgres.ts";
@@ -12,6 +13,7 @@ try {
   const result = await chaos({
     tasks,
     kills,
+    vms: words.includes("--real") ? "real" : "processes",
     ...(server === undefined ? {} : { postgres: { server, url: server.url, restarts: 2 } }),
     say: (line) => console.log(line),
   });

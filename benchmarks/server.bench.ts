@@ -1,0 +1,90 @@
+import { type Case, defineBench } from "./src/index.ts";
+import { fillLists, listUnderLoad } from "./src/load.ts";
+import { QueztlServer } from "./src/queztl-server.ts";
+import { quantile } from "./src/statistics.ts";
+import { TaskWays } from "./src/task-ways.ts";
+
+/** The steps of a task's way before its command starts, and what is learned after it, with the system's paper's targets. */
+const STEPS = [
+  ["submit", "from its submission to the start of its command"],
+  ["analyse", "its words and files are analysed", 100],
+  ["estimate", "what it needs is estimated", 50],
+  ["place", "it is placed"],
+  ["vm", "its VM, made of a template", 1000],
+  ["agent", "the guest's agent takes its files"],
+  ["collect", "its results are taken out"],
+  ["learn", "the brain learns from it", 10],
+] as const;
+
+/** The databases: the embedded one and, where there is one, that of DATABASE_URL. */
+const url = process.env["DATABASE_URL"];
+const DATABASES: readonly (readonly [name: string, environment: Record<string, string>])[] = [
+  ["embedded database", {}],
+  ...(url === undefined ? [] : [["Postgres", { DATABASE_URL: url }] as const]),
+];
+
+const CLIENTS = 50;
+const SECONDS = 60;
+
+function taskCases(): Case[] {
+  const ways = new TaskWays({});
+  return STEPS.map(([step, words, target], place): Case => {
+    let index = 0;
+    return {
+      name: `task: ${words}`,
+      unit: "ms",
+      better: "lower",
+      tails: true,
+      ...(target !== undefined && { target }),
+      ours: {
+        name: "queztl",
+        measure: async () => (await ways.at(index++)).get(step) ?? Number.NaN,
+        ...(place === STEPS.length - 1 && { teardown: () => ways.stop() }),
+      },
+      peers: [],
+    };
+  });
+}
+
+/** A person or a dashboard looks twice a second; a script as fast as it is answered. */
+function listCases(): Case[] {
+  return DATABASES.flatMap(([database, environment]) =>
+    ([[500, 100], [0]] as const).map(([pauseMs, target]): Case => {
+      let server: QueztlServer | undefined;
+      let warm = false;
+      const pace = pauseMs === 0 ? "without a pause" : "twice a second each";
+      return {
+        name: `${CLIENTS} clients list for a minute, ${pace}, ${database}: p99`,
+        unit: "ms",
+        better: "lower",
+        rounds: 1,
+        ...(target !== undefined && { target }),
+        ours: {
+          name: "queztl",
+          async setup() {
+            // Nothing but lists.
+            const alone = { QUEZTL_VMS_STANDBY: "0", QUEZTL_VMS_MOST_STANDBY: "0" };
+            server = await QueztlServer.start({ ...alone, ...environment });
+            await fillLists(server);
+          },
+          async measure() {
+            if (server === undefined) throw new Error("no server");
+            const seconds = warm ? SECONDS : 1;
+            warm = true;
+            const latencies = await listUnderLoad(server, { clients: CLIENTS, seconds, pauseMs });
+            return quantile(latencies, 0.99);
+          },
+          teardown: () => server?.stop(),
+        },
+        peers: [],
+      };
+    }),
+  );
+}
+
+export default defineBench({
+  summary:
+    "the server: a task's way to its command, step by step, and lists while many look; p99 is judged",
+  rounds: 60,
+  cases: [...taskCases(), ...listCases()],
+});
