@@ -4,20 +4,19 @@ import { startServer } from "../server.ts";
 import { createProcessVms } from "./process-vms.ts";
 
 /**
- * A server as a process of its own whose VMs are processes of this computer: `node server-process.ts HOME PORT`. Tests kill
- * it. The first token goes to standard output, as a line.
+ * A server as a process of its own: `node server-process.ts HOME PORT [real]`. Its VMs are processes of this computer unless they are
+ * to be real. Tests kill it. The first token goes to standard output, as a line.
  */
-export async function runServerProcess(home: string, port: number): Promise<void> {
+export async function runServerProcess(home: string, port: number, real: boolean): Promise<void> {
   const server = await startServer({
     settings: {
       home,
       port,
-      "node.cpu": 12,
-      "node.memoryMib": 65_536,
       "queue.pollMilliseconds": 200,
+      ...(real ? {} : { "node.cpu": 12, "node.memoryMib": 65_536 }),
     },
     log: pino({ level: process.env["QUEZTL_TEST_LOG"] ?? "silent" }),
-    vmHost: (folder) => createProcessVms(folder),
+    ...(real ? {} : { vmHost: (folder) => createProcessVms(folder) }),
   });
   if (server.firstToken !== undefined) process.stdout.write(`${server.firstToken}\n`);
   process.on("SIGTERM", () => {
@@ -26,5 +25,6 @@ export async function runServerProcess(home: string, port: number): Promise<void
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
-  await runServerProcess(process.argv[2] ?? "", Number(process.argv[3]));
+  const [home = "", port, vms] = process.argv.slice(2);
+  await runServerProcess(home, Number(port), vms === "real");
 }
