@@ -238,6 +238,9 @@ export class LinearMemory {
 
   /** Throws the fault that writing `length` bytes would raise. */
   checkWritable(address: bigint, length: number, system = false): void {
+    const low = Number(address & 0xffffffffn) | 0;
+    const inPage = (low & 0xfff) + length <= PAGE_BYTES;
+    if (inPage && this.#known(low, Number(address >> 32n) | 0, system, 1) >= 0) return;
     this.#eachPart(address, length, Access.Write, system, () => undefined);
   }
 
