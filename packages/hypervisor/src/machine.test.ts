@@ -98,6 +98,22 @@ test("the reset button → the kernel as it was loaded, whatever the guest made 
   expect(printed()).toBe("aa");
 });
 
+test("reset while the host still reads into the guest's memory → the kernel is loaded when that is done", async () => {
+  const { options, printed } = flat(print("a"), HALT);
+  let done: () => void = () => undefined;
+  const reading = new Promise<void>((resolve) => (done = resolve));
+  const device = Object.assign(new RngDevice(), { busy: true, settled: () => reading });
+  await using machine = await Machine.create({ ...options, devices: [() => device] });
+  machine.start();
+  await expect.poll(printed).toBe("a");
+  machine.reset();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(printed()).toBe("a");
+  device.busy = false;
+  done();
+  await expect.poll(printed).toBe("aa");
+});
+
 test("a kernel that is read when it is needed → at the boot and at each reset", async () => {
   const { options, printed } = flat(print("a"), HALT);
   let reads = 0;
