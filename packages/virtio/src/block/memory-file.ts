@@ -42,6 +42,20 @@ export class MemoryFile implements HostFile {
     return Promise.resolve();
   }
 
+  async readVector(offset: number, targets: readonly Uint8Array[]): Promise<void> {
+    for (const target of targets) {
+      await this.read(offset, target);
+      offset += target.length;
+    }
+  }
+
+  async writeVector(offset: number, sources: readonly Uint8Array[]): Promise<void> {
+    for (const source of sources) {
+      await this.write(offset, source);
+      offset += source.length;
+    }
+  }
+
   sync(): Promise<void> {
     return Promise.resolve();
   }

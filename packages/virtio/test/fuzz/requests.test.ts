@@ -112,7 +112,9 @@ describe("almost valid requests", () => {
       const rounds = await fuzz(40, async (dice) => {
         const clock = new VirtualClock();
         const device = await make(dice, clock);
-        const driver = new MockDriver(device).start({ size: 32 });
+        const driver = new MockDriver(device, undefined, { awaitsReset: dice.chance(2) }).start({
+          size: 32,
+        });
         for (let step = 0; step < 40; step++) {
           if (driver.needsReset) driver.start({ size: 32 });
           const [index, ...buffers] = REQUESTS[name]?.(dice) ?? [0];

@@ -42,7 +42,7 @@ describe("random rings and registers", () => {
         const clock = new VirtualClock();
         const device = await make(dice, clock);
         const memory = new GuestMemory({ ramBytes: RAM });
-        const driver = new MockDriver(device, memory);
+        const driver = new MockDriver(device, memory, { awaitsReset: dice.chance(2) });
         const before = outsideOf(memory);
         driver.start({ without: dice.chance(2) ? 0n : 1n << 29n, size: 16 });
         for (let step = 0; step < 12; step++) {
