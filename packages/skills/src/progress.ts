@@ -16,7 +16,9 @@ export interface Refusal {
 /** A skill's exit status when the task's input is at fault, so that it is not tried again (`EX_DATAERR`). */
 export const EXIT_DATA = 65;
 
-const PREFIX = "queztl:";
+/** What a structured line begins with. */
+export const PROGRESS_PREFIX = "queztl:";
+
 const LINE_MAX = 4096;
 const TEXT_MAX = 500;
 
@@ -25,10 +27,10 @@ const TEXT_MAX = 500;
  * `message`, or with `error`. Everything else, whatever a guest may write, is undefined: a line for the log alone.
  */
 export function parseProgress(line: string): Progress | Refusal | undefined {
-  if (!line.startsWith(PREFIX) || line.length > LINE_MAX) return undefined;
+  if (!line.startsWith(PROGRESS_PREFIX) || line.length > LINE_MAX) return undefined;
   let value: unknown;
   try {
-    value = JSON.parse(line.slice(PREFIX.length));
+    value = JSON.parse(line.slice(PROGRESS_PREFIX.length));
   } catch {
     return undefined;
   }

@@ -54,8 +54,12 @@ export class Attempt {
     this.#folder = new TaskFolder(parts.home, task.id);
     this.#steps = new AttemptSteps(task.id, parts.metrics);
     this.#records = new AttemptRecords(parts, task, this.#steps, this.#letGo.signal);
-    this.#progress = new ProgressLines(({ done, step, message }) => {
-      void this.#tell("progress", `${step}: ${message}`, { done, step });
+    this.#progress = new ProgressLines((progress) => {
+      const { done, step, message } = progress;
+      const words = [step, message].filter(Boolean).join(": ");
+      parts.records.progress.set(task.id, progress);
+      this.#log.say("system", `${Math.round(done * 100)}% ${words}\n`).catch(() => undefined);
+      void this.#tell("progress", words, { done, step });
     });
   }
 
@@ -110,6 +114,7 @@ export class Attempt {
     try {
       await this.#finish(end);
     } finally {
+      this.#parts.records.progress.delete(this.#task.id);
       await this.#clearAway();
     }
   }
@@ -267,9 +272,10 @@ export class Attempt {
     });
     const pump = async (stream: "stdout" | "stderr") => {
       for await (const piece of program[stream]) {
-        await this.#log.write(stream, piece);
-        if (stream === "stdout" && plan.program !== undefined) this.#progress.take(piece);
+        const told = stream === "stdout" && plan.program !== undefined;
+        await this.#log.write(stream, told ? this.#progress.take(piece) : piece);
       }
+      if (stream === "stdout") await this.#log.write(stream, this.#progress.end());
     };
     const ended = Promise.all([pump("stdout"), pump("stderr"), program.done]);
     // Where the server lets go, the failure of what it read from is no news.

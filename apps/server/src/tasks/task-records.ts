@@ -1,5 +1,6 @@
 import type { Task, TaskSummary } from "@queztl/api";
 import { and, asc, count, desc, eq, inArray, lt, sql } from "drizzle-orm";
+import type { Progress } from "@queztl/skills";
 import type { Records } from "../database/database.ts";
 import { pageOf, type PageInput } from "../database/page.ts";
 import { attempts, taskFiles, tasks } from "../database/schema.ts";
@@ -32,6 +33,8 @@ const SUMMARY = {
 /** Reading of tasks. */
 export class TaskRecords {
   readonly records: Records;
+  /** How far the tasks that run now say they are: lost with the server, and said again by the next word. */
+  readonly progress = new Map<string, Progress>();
 
   constructor(records: Records) {
     this.records = records;
@@ -67,6 +70,7 @@ export class TaskRecords {
       ...(result === null ? {} : { result: result.value }),
       problem: row.problem,
       learned: row.learned,
+      progress: this.progress.get(row.id) ?? null,
     };
   }
 

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { base64, chunkRange, sha256 } from "./bytes.ts";
 import { jsonData } from "./json-data.ts";
 import { logInput } from "./logs.ts";
-import { amount, bytes, count } from "./numbers.ts";
+import { amount, bytes, count, share } from "./numbers.ts";
 import { pageInput } from "./page.ts";
 import { problem } from "./problem.ts";
 import { decidedResources, resourceLimits, resourceWishes } from "./resources.ts";
@@ -180,6 +180,15 @@ const attempt = z
   })
   .meta({ id: "TaskAttempt", description: "One run of a task" });
 
+/** How far a task says it is. */
+export const taskProgress = z
+  .object({
+    done: share.describe("What part of the work is done"),
+    step: text(500).describe("The step it is at"),
+    message: text(500).describe("What it has to say about it"),
+  })
+  .meta({ id: "TaskProgress", description: "How far a task says it is" });
+
 /** A task with all that is known of it. */
 export const taskOutput = z
   .object({
@@ -192,6 +201,9 @@ export const taskOutput = z
     attempts: z.array(attempt).max(100).describe("Its runs, the first one first"),
     result: jsonData.optional().describe("What it answered: any JSON value"),
     problem: problem.nullable().describe("Why it failed"),
+    progress: taskProgress
+      .nullable()
+      .describe("How far its skill says it is; null where it does not run or has said nothing"),
     learned: z.array(text(500)).max(32).describe("What the brain learned from it"),
   })
   .meta({ id: "Task", description: "Work to be done in a VM of its own" });

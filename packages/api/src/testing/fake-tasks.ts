@@ -77,6 +77,7 @@ export function fakeTasks(events: FakeEvents): {
         deadline: input.deadline ?? null,
         attempts: [],
         problem: null,
+        progress: null,
         learned: [],
       });
       if (input.idempotencyKey !== undefined) keys.set(input.idempotencyKey, made.id);

@@ -58,8 +58,8 @@ test("two looks at a task → what is new, each step once", () => {
     state,
     milliseconds: state === "done" ? 3 : null,
   });
-  const task = (state: string, steps: object[]): Task =>
-    ({ id: "t", state, attempts: [{ number: 1, steps }] }) as unknown as Task;
+  const task = (state: string, steps: object[], progress: object | null = null): Task =>
+    ({ id: "t", state, attempts: [{ number: 1, steps }], progress }) as unknown as Task;
   const first = task("preparing", [step("analyse", "done"), step("vm", "running")]);
   const second = task("running", [
     step("analyse", "done"),
@@ -73,6 +73,11 @@ test("two looks at a task → what is new, each step once", () => {
   ]);
   expect(newsOf(first, second)).toEqual(["t: vm done in 3ms", "t: run begins", "t: running"]);
   expect(newsOf(second, second)).toEqual([]);
+  const steps = [step("run", "running")];
+  const grid = task("running", steps, { done: 0.45, step: "grid", message: "9 x 9" });
+  const further = task("running", steps, { done: 0.5, step: "grid", message: "8 x 8" });
+  expect(newsOf(task("running", steps), grid)).toEqual(["t: 45% grid: 9 x 9"]);
+  expect(newsOf(grid, further)).toEqual([]);
 });
 
 test("a result's name that leads out of its directory → refused", () => {

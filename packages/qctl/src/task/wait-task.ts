@@ -5,7 +5,8 @@ import type { Task } from "../resources.ts";
 import { waitFor } from "../session/wait.ts";
 import { paintState } from "../view/paint.ts";
 import { printableLine } from "../view/printable.ts";
-import { type Attempt, stepText } from "../view/task.ts";
+import { cut } from "../view/table.ts";
+import { type Attempt, progressText, stepText } from "../view/task.ts";
 import { duration } from "../view/units.ts";
 import type { Page } from "../view/view.ts";
 
@@ -60,7 +61,10 @@ export function progressLines(task: Task | undefined, spinner: string, page: Pag
   const which = (attempt?.number ?? 1) > 1 ? `, attempt ${attempt?.number}` : "";
   const head = `${spinner} ${task.id} ${paintState(paint, task.state)}${which} ${paint("dim", time)}`;
   const steps = (attempt?.steps ?? []).map((step) => `  ${stepText(step, paint)}`);
-  return [head, ...steps].join("\n");
+  const progress = progressText(task);
+  const lines = [head, ...steps, ...(progress === undefined ? [] : [`    ${progress}`])];
+  // A step stays a line, however narrow the terminal.
+  return lines.map((line) => cut(line, page.width)).join("\n");
 }
 
 /** What is new in a task since the last look, a line each: for where nothing can be drawn. */
@@ -78,6 +82,9 @@ export function newsOf(before: Task | undefined, task: Task): string[] {
     if (stateOf(known, step.step) === step.state) continue;
     const took = step.milliseconds === null ? "" : ` in ${duration(step.milliseconds / 1000)}`;
     lines.push(`${task.id}: ${step.step} ${isSlow ? "begins" : step.state}${took}`);
+  }
+  if (task.progress !== null && before?.progress?.step !== task.progress.step) {
+    lines.push(`${task.id}: ${progressText(task)}`);
   }
   if (before?.state !== task.state) lines.push(`${task.id}: ${task.state}`);
   return lines;

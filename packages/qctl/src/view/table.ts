@@ -92,7 +92,8 @@ function squeeze<Row>(
 const sum = (values: readonly number[]): number =>
   values.reduce((total, value) => total + value, 0);
 
-const cut = (text: string, width: number): string =>
+/** Text that is no wider than a width. */
+export const cut = (text: string, width: number): string =>
   stringWidth(text) <= width ? text : cliTruncate(text, width);
 
 function pad<Row>(text: string, { column, width }: Fitted<Row>, last: boolean): string {

@@ -3,7 +3,7 @@ import { renderDetails } from "./details.ts";
 import { listView } from "./list-view.ts";
 import { type Paint, paintState } from "./paint.ts";
 import { printableLine } from "./printable.ts";
-import { age, byteSize, duration, mebibytes } from "./units.ts";
+import { age, byteSize, duration, mebibytes, percent } from "./units.ts";
 import type { Page, View } from "./view.ts";
 
 export type Attempt = Task["attempts"][number];
@@ -60,6 +60,7 @@ export const taskView: View<Task> = {
       [
         ["Task", task.id],
         ["State", paintState(page.paint, task.state)],
+        ["Progress", progressText(task)],
         ["Problem", task.problem === null ? undefined : printableLine(task.problem.message)],
         ["Description", printableLine(task.description)],
         ["Kind", task.family === null ? undefined : printableLine(task.family)],
@@ -109,6 +110,13 @@ function attemptText(attempt: Attempt, { paint, wide, now }: Page): string {
   ];
   const steps = attempt.steps.map((step) => stepText(step, paint)).join(" ");
   return [parts.filter(Boolean).join(" "), wide ? steps : ""].filter(Boolean).join("\n");
+}
+
+/** How far a task says it is, such as `45% grid: 200 x 200 nodes`. */
+export function progressText({ progress }: Pick<Task, "progress">): string | undefined {
+  if (progress === null) return undefined;
+  const words = [progress.step, progress.message].filter(Boolean).join(": ");
+  return printableLine(`${percent(progress.done)} ${words}`);
 }
 
 const STEP_MARKS = { waiting: "○", running: "▸", done: "✓", failed: "✗" } as const;
