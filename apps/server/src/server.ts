@@ -4,7 +4,7 @@ import { statfs } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { createRouter, type Services } from "@queztl/api";
-import { builtInSkills, loadSkills } from "@queztl/skills/node";
+import { SkillLibrary } from "@queztl/skills/node";
 import pino, { type Logger } from "pino";
 import { BrainHost } from "./brain/brain-host.ts";
 import { createBrainService } from "./brain/brain-service.ts";
@@ -155,7 +155,10 @@ async function assembled(
   );
   await queue.start();
   undo.defer(() => queue.stop());
-  const skills = await loadSkills([builtInSkills, join(home, "skills")]);
+  const skills = await SkillLibrary.open({
+    folder: join(home, "skills"),
+    onBroken: (problem) => log.warn({ err: problem }, "a folder is no skill"),
+  });
   const runner = new TaskRunner({
     home,
     records: taskRecords,

@@ -5,7 +5,7 @@ import type { EventLog } from "../events/event-log.ts";
 import type { Reservations } from "../nodes/capacity.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Fleet } from "../vms/fleet.ts";
-import type { Skill } from "@queztl/skills/node";
+import type { SkillLibrary } from "@queztl/skills/node";
 import type { TaskLogs } from "./task-logs.ts";
 import type { TaskQueue } from "./task-queue.ts";
 import type { TaskRecords } from "./task-records.ts";
@@ -22,6 +22,6 @@ export interface RunnerParts {
   readonly settings: Settings;
   readonly events: EventLog;
   readonly metrics: Metrics;
-  readonly skills: readonly Skill[];
+  readonly skills: SkillLibrary;
   readonly log: Logger;
 }

@@ -16,8 +16,6 @@ const MIB = 1_048_576;
 const MOST_FILES = 10_000;
 /** As the contract's relative paths: what else a guest may call a file is not kept. */
 const LONGEST_NAME = 512;
-/** What keeps a folder of ours in place while it is empty. */
-const OWN_FILE = ".queztl";
 
 /** A task's own folder on this computer: its log, what came with it, what it left. */
 export class TaskFolder {
@@ -84,7 +82,6 @@ export class TaskFolder {
     const rows = new Map<string, FileRow>();
     let [total, stored] = [0, 0];
     for await (const { path: name, mode, content } of left) {
-      if (name === OWN_FILE) continue;
       if (!isKeptName(name)) {
         options.passedOver(name);
         continue;

@@ -1,9 +1,9 @@
 import { createReadStream } from "node:fs";
 import { chooseSkill, EXIT_DATA } from "@queztl/skills";
-import { prepareSkill, type Skill, type SkillRun } from "@queztl/skills/node";
+import { prepareSkill, type Skill, type SkillLibrary, type SkillRun } from "@queztl/skills/node";
 import type { BrainHost } from "../brain/brain-host.ts";
 import type { TaskInput } from "../database/schema.ts";
-import type { GuestFile } from "../vms/vm-host.ts";
+import type { GuestFile, GuestFolder } from "../vms/vm-host.ts";
 
 /** A task's file, where it lies on this computer. */
 export interface PlannedFile {
@@ -18,7 +18,7 @@ export interface TaskPlan {
   readonly environment: Readonly<Record<string, string>>;
   readonly directory: string;
   /** Everything that goes into the guest, with paths relative to its root. */
-  readonly files: () => AsyncGenerator<GuestFile>;
+  readonly files: () => AsyncGenerator<GuestFile | GuestFolder>;
   /** The folders whose files are the result; a later one's win. */
   readonly results: readonly string[];
   /** The skill whose program runs, which promises results; undefined where it runs the task's own command. */
@@ -41,13 +41,17 @@ export interface PlannedTask {
 
 /**
  * Decides what is run for a task: the skill that fits its words, data and files, which looks at them first. A command of
- * the task's own is run by a skill without a program. Throws the codes of `chooseSkill` and `prepareSkill`.
+ * the task's own is run by a skill without a program. Throws the codes of `chooseSkill` and `prepareSkill`, and what is
+ * wrong with a skill that is named.
  */
 export async function planTask(
   { description, input, files }: PlannedTask,
-  { skills, brain }: { readonly skills: readonly Skill[]; readonly brain: BrainHost },
+  { skills: library, brain }: { readonly skills: SkillLibrary; readonly brain: BrainHost },
 ): Promise<TaskPlan> {
   const { command, data, environment, family, image } = input;
+  const { skills, broken } = await library.look();
+  const problem = broken.get(family ?? "");
+  if (problem !== undefined) throw problem;
   const { domain } = brain.analyse({ description });
   const { skill } = chooseSkill(skills, {
     description,
@@ -91,12 +95,15 @@ export async function planTask(
       };
 }
 
-async function* guestFiles({ files, folders }: SkillRun): AsyncGenerator<GuestFile> {
+async function* guestFiles({
+  files,
+  folders,
+}: SkillRun): AsyncGenerator<GuestFile | GuestFolder> {
+  // They are there even without files.
+  for (const path of folders) yield { path: path.slice(1) };
   for (const { to, from, bytes } of files) {
     yield file(to, bytes, "path" in from ? createReadStream(from.path) : once(from.bytes));
   }
-  // Folders are there even without files.
-  for (const folder of folders) yield file(`${folder}/.queztl`, 0, once(new Uint8Array(0)));
 }
 
 const file = (to: string, bytes: number, content: AsyncIterable<Uint8Array>): GuestFile => ({

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import type {
   GuestFile,
+  GuestFolder,
   GuestProgram,
   HostedVm,
   RunEnd,
@@ -183,11 +184,12 @@ class ProcessVm implements HostedVm {
     return { data: bytes.subarray(offset, offset + length), bytes: bytes.byteLength };
   }
 
-  async copyIn(into: string, files: AsyncIterable<GuestFile>): Promise<void> {
-    for await (const { path, content, mode } of files) {
-      const inside = join(this.#inside(into), path);
-      await mkdir(dirname(inside), { recursive: true });
-      await writeFile(inside, content, { mode });
+  async copyIn(into: string, entries: AsyncIterable<GuestFile | GuestFolder>): Promise<void> {
+    for await (const entry of entries) {
+      const inside = join(this.#inside(into), entry.path);
+      const { content } = entry;
+      await mkdir(content === undefined ? inside : dirname(inside), { recursive: true });
+      if (content !== undefined) await writeFile(inside, content, { mode: entry.mode });
     }
   }
 

@@ -9,6 +9,7 @@ import { readPart } from "../files/files.ts";
 import type {
   GuestConsole,
   GuestFile,
+  GuestFolder,
   GuestProgram,
   HostedVm,
   RunEnd,
@@ -203,7 +204,7 @@ export class HypervisorVm implements HostedVm {
     return { data: stdoutBytes, bytes: Number(size.stdout.trim()) };
   }
 
-  async copyIn(folder: string, files: AsyncIterable<GuestFile>): Promise<void> {
+  async copyIn(folder: string, files: AsyncIterable<GuestFile | GuestFolder>): Promise<void> {
     const agent = await this.#there().agent();
     await agent.copyIn(folder, entriesOf(files));
   }
@@ -241,12 +242,13 @@ export class HypervisorVm implements HostedVm {
   async log(range: { from?: number; tail?: number; limit: number }): Promise<VmLogPiece[]> {
     const path = await this.#logPath();
     const found = path === undefined ? undefined : await stat(path).catch(() => undefined);
-    const pieces: VmLogPiece[] = [];
-    if (range.from === undefined && range.tail === undefined) pieces.push(this.#firstWords());
-    if (path === undefined || found === undefined) return pieces;
-    const { size, mtime } = found;
-    const back = range.tail === undefined ? size : range.tail * LOG_PIECE;
+    const size = path === undefined || found === undefined ? 0 : found.size;
+    const back = range.tail === undefined ? Infinity : range.tail * LOG_PIECE;
     let at = range.from ?? Math.max(0, size - back);
+    const pieces: VmLogPiece[] = [];
+    if (range.from === undefined && size < back) pieces.push(this.#firstWords());
+    if (path === undefined || found === undefined) return pieces;
+    const { mtime } = found;
     // The file was begun anew when it was full.
     if (at > size) at = 0;
     while (at < size && pieces.length < range.limit) {
@@ -417,17 +419,20 @@ export class HypervisorVm implements HostedVm {
 }
 
 /** Files as the agent takes them: a folder comes before what is in it. */
-async function* entriesOf(files: AsyncIterable<GuestFile>): AsyncGenerator<GuestEntry> {
+async function* entriesOf(
+  entries: AsyncIterable<GuestFile | GuestFolder>,
+): AsyncGenerator<GuestEntry> {
   const made = new Set<string>();
-  for await (const { path, mode, content } of files) {
-    const parts = path.split("/").slice(0, -1);
+  for await (const entry of entries) {
+    const { path, content } = entry;
+    const parts = path.split("/").slice(0, content === undefined ? undefined : -1);
     for (let depth = 1; depth <= parts.length; depth += 1) {
       const folder = parts.slice(0, depth).join("/");
       if (made.has(folder)) continue;
       made.add(folder);
       yield { type: "directory", path: folder };
     }
-    yield { type: "file", path, mode, content };
+    if (content !== undefined) yield { type: "file", path, mode: entry.mode, content };
   }
 }
 

@@ -68,6 +68,12 @@ export interface GuestFile {
   readonly content: AsyncIterable<Uint8Array>;
 }
 
+/** A folder in a guest that is to be there, whatever is in it. */
+export interface GuestFolder {
+  readonly path: string;
+  readonly content?: undefined;
+}
+
 /** What a VM uses. */
 export interface VmUsage {
   readonly cpuShare: number;
@@ -143,8 +149,8 @@ export interface HostedVm {
     path: string,
     range: { offset: number; length: number },
   ): Promise<{ data: Uint8Array; bytes: number }>;
-  /** Puts files below a folder, which is made. */
-  copyIn(folder: string, files: AsyncIterable<GuestFile>): Promise<void>;
+  /** Puts files and folders below a folder, which is made. */
+  copyIn(folder: string, entries: AsyncIterable<GuestFile | GuestFolder>): Promise<void>;
   /** All regular files below a folder. */
   copyOut(folder: string): AsyncIterable<GuestFile>;
   console(options: {

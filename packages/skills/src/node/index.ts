@@ -4,3 +4,5 @@ export { prepareSkill } from "./prepare.ts";
 export type { GuestFile, SkillRun, TaskFile, TaskInput } from "./prepare.ts";
 export { builtInSkills, findSkill, loadSkill, loadSkills } from "./skill.ts";
 export type { Skill } from "./skill.ts";
+export { SkillLibrary } from "./skill-library.ts";
+export type { FoundSkills, SkillLibraryOptions } from "./skill-library.ts";

@@ -1,5 +1,5 @@
-import { lstat, readFile, readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { access, lstat, readFile, readdir, stat } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { skillsError } from "../errors.ts";
 import { parseManifest } from "../manifest.ts";
@@ -23,6 +23,7 @@ export const builtInSkills: string = fileURLToPath(new URL("../../skills", impor
 /** The folder of the Python package that skills may import. */
 export const guestLibrary: string = fileURLToPath(new URL("../../guest", import.meta.url));
 
+const MODULES = "node_modules";
 const FOLDER_BYTES_MAX = 64 << 20;
 const FOLDER_FILES_MAX = 1000;
 
@@ -52,15 +53,16 @@ export async function loadSkill(folder: string): Promise<Skill> {
 }
 
 /**
- * The skills in folders of skills, such as `builtInSkills` and a user's own: each sub-folder with a manifest. A later
- * folder's skill replaces an earlier one of the same name; a folder that is not there holds none.
+ * The skills in folders of skills, such as `builtInSkills` and a user's own: each sub-folder with a manifest, and each
+ * package with one that npm has installed there. A later folder's skill replaces an earlier one of the same name; a folder
+ * that is not there holds none.
  * @throws as `loadSkill`
  */
 export async function loadSkills(folders: readonly string[]): Promise<Skill[]> {
   const skills = new Map<string, Skill>();
   for (const folder of folders) {
-    for (const name of await subfolders(folder)) {
-      const skill = await loadSkill(join(folder, name));
+    for (const path of await skillFolders(folder)) {
+      const skill = await loadSkill(path);
       skills.set(skill.manifest.name, skill);
     }
   }
@@ -105,12 +107,43 @@ async function kindOf(path: string) {
 // A part of a path that does not go into the guest.
 function stays(part: string): boolean {
   return (
-    part.startsWith(".") || part === "__pycache__" || /^(?:test_.*\.py|README.*|docs)$/.test(part)
+    part.startsWith(".") ||
+    part === "__pycache__" ||
+    part === MODULES ||
+    /^(?:test_.*\.py|README.*|docs)$/.test(part)
   );
 }
 
+/**
+ * Where the skills of a folder lie: each sub-folder, which may be a link, and the packages below `node_modules` that have
+ * a manifest.
+ */
+export async function skillFolders(folder: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const path of await subfolders(folder)) {
+    if (basename(path) !== MODULES) found.push(path);
+    else for (const each of await packagesIn(path)) if (await hasManifest(each)) found.push(each);
+  }
+  return found;
+}
+
+async function packagesIn(modules: string): Promise<string[]> {
+  const packages: string[] = [];
+  for (const path of await subfolders(modules)) {
+    if (basename(path).startsWith("@")) packages.push(...(await subfolders(path)));
+    else packages.push(path);
+  }
+  return packages;
+}
+
+const hasManifest = (folder: string): Promise<boolean> =>
+  access(join(folder, MANIFEST_FILE)).then(
+    () => true,
+    () => false,
+  );
+
 async function subfolders(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true }).catch((cause: unknown) => {
+  const entries = await readdir(folder).catch((cause: unknown) => {
     if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return [];
     throw skillsError(
       "QZ_SKILLS_FOLDER_INVALID",
@@ -118,8 +151,11 @@ async function subfolders(folder: string): Promise<string[]> {
       { cause },
     );
   });
-  return entries
-    .filter((entry) => entry.isDirectory() && !entry.name.startsWith("."))
-    .map(({ name }) => name)
-    .sort();
+  const paths: string[] = [];
+  for (const name of entries.filter((entry) => !entry.startsWith(".")).sort()) {
+    const path = join(folder, name);
+    const status = await stat(path).catch(() => undefined);
+    if (status?.isDirectory()) paths.push(path);
+  }
+  return paths;
 }
