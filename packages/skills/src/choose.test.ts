@@ -31,3 +31,17 @@ test("words of no skill and no domain → QZ_SKILLS_NONE_FITS that lists them", 
     }),
   );
 });
+
+test("a sentence of another domain → the skill that takes the data's keys and the files", () => {
+  const survey = { description: "Reduce the gravity survey", domain: "mining" };
+  const data = { survey_id: "GRAV-001", stations: 100 };
+  expect(chooseSkill(skills, { ...survey, data }).skill.manifest.name).toBe("gravity-reduction");
+  const line = { description: "process the survey's seismic traces", domain: "mining" };
+  const files = ["line.sgy"];
+  expect(chooseSkill(skills, { ...line, files }).skill.manifest.name).toBe("seismic-traces");
+});
+
+test("a key that no skill takes → the skill that was meant, whose check says so", () => {
+  const query = { description: "process the mag survey", domain: "mining", data: { pionts: 5 } };
+  expect(chooseSkill(skills, query).skill.manifest.name).toBe("magnetic-survey");
+});

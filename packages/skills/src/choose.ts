@@ -28,8 +28,9 @@ export interface SkillChoice<Skill> {
 const WEIGHTS = { domain: 3, keyword: 1, file: 2, missing: -2, parameter: 1 };
 
 /**
- * The skill that does a task: the one its user names as the family, or the best match of domain, words, data and files.
- * A family that is no skill's name does not decide, nor does that of a skill with a program for a task with its own command.
+ * The skill that does a task: the one its user names as the family, or the best match of domain, words, data and files,
+ * before all one that takes the data's keys and the files at all. A family that is no skill's name does not decide, nor
+ * does that of a skill with a program for a task with its own command.
  * @throws QZ_SKILLS_NONE_FITS when too little speaks for any
  */
 export function chooseSkill<Skill extends { readonly manifest: SkillManifest }>(
@@ -43,9 +44,10 @@ export function chooseSkill<Skill extends { readonly manifest: SkillManifest }>(
   if (named !== undefined) return { skill: named, reasons: [`the family is ${query.family}`] };
   const [best] = skills
     .filter(fits)
-    .map((skill) => score(skill, query))
-    .sort((a, b) => b.score - a.score);
-  if (best === undefined || best.score < WEIGHTS.domain) {
+    .map((skill) => ({ ...score(skill, query), takes: takes(skill.manifest, query) }))
+    .filter((choice) => choice.score >= WEIGHTS.domain)
+    .sort((a, b) => Number(b.takes) - Number(a.takes) || b.score - a.score);
+  if (best === undefined) {
     throw skillsError("QZ_SKILLS_NONE_FITS", {
       reason: query.domain === undefined ? "its words fit none" : `its domain is ${query.domain}`,
       known: skills.map(({ manifest }) => manifest.name).join(", "),
@@ -53,6 +55,22 @@ export function chooseSkill<Skill extends { readonly manifest: SkillManifest }>(
   }
   return { skill: best.skill, reasons: best.reasons };
 }
+
+/** Whether a skill takes every key of the data and every file. */
+function takes({ parameters, files: specs }: SkillManifest, { data, files }: SkillQuery): boolean {
+  const known = propertiesOf(parameters);
+  const strict = parameters["additionalProperties"] === false;
+  return (
+    (!strict || keysOf(data).every((key) => known.includes(key))) &&
+    (files ?? []).every((file) => specs.some(({ pattern }) => fitsPattern(pattern, file)))
+  );
+}
+
+const propertiesOf = (parameters: SkillManifest["parameters"]): string[] =>
+  Object.keys((parameters["properties"] as object | undefined) ?? {});
+
+const keysOf = (data: unknown): string[] =>
+  typeof data === "object" && data !== null ? Object.keys(data) : [];
 
 function score<Skill extends { readonly manifest: SkillManifest }>(
   skill: Skill,
@@ -71,9 +89,8 @@ function score<Skill extends { readonly manifest: SkillManifest }>(
   for (const keyword of manifest.keywords) {
     if (words.includes(` ${keyword.toLowerCase()}`)) add(WEIGHTS.keyword, `it says ${keyword}`);
   }
-  const properties = Object.keys((manifest.parameters["properties"] as object | undefined) ?? {});
-  const keys = typeof query.data === "object" && query.data !== null ? Object.keys(query.data) : [];
-  for (const key of keys) {
+  const properties = propertiesOf(manifest.parameters);
+  for (const key of keysOf(query.data)) {
     if (properties.includes(key)) add(WEIGHTS.parameter, `its data has ${key}`);
   }
   const files = query.files ?? [];

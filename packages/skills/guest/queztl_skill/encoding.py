@@ -1,6 +1,8 @@
 """Tables of numbers and words as matrices, the same way when a model is trained and when it is used."""
 
 import csv
+import math
+import zipfile
 
 import numpy as np
 
@@ -8,6 +10,8 @@ from .task import InputError
 
 CATEGORIES_MAX = 50
 CELLS_MAX = 200_000_000
+# Models are computed in single precision: squares of what is smaller stay finite there.
+LARGEST = 1e15
 
 
 def read_cells(path):
@@ -45,6 +49,9 @@ def numbers(cells, name):
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         raise InputError(f"row {bad[0] + 1}: {name} is {cells[bad[0]]}, not a finite number")
+    wild = np.flatnonzero(np.abs(values) > LARGEST)
+    if len(wild):
+        raise InputError(f"row {wild[0] + 1}: {name} is {cells[wild[0]]}; at most {LARGEST:g} can be worked with")
     return values
 
 
@@ -92,19 +99,36 @@ def _is_number(cell):
 def read_arrays(path):
     """`x` and, where there is one, `y` of an .npz file; pictures become rows of pixels, scaled to 0..1 where they are bytes."""
     try:
+        _check_claims(path)
         with np.load(path, allow_pickle=False) as file:
             x = file["x"]
             y = file["y"] if "y" in file.files else None
+    except (InputError, MemoryError):
+        raise
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise InputError(f"{path.name} does not hold an array x: {error}") from None
     except Exception as error:  # zipfile's own errors for damaged archives
         raise InputError(f"{path.name} cannot be read: {error}") from None
     if x.ndim < 2 or x.size == 0 or not np.issubdtype(x.dtype, np.number) or np.iscomplexobj(x):
         raise InputError(f"x in {path.name} must be rows of numbers")
-    if x.size > CELLS_MAX:
-        raise InputError(f"x in {path.name} has more than {CELLS_MAX} numbers")
     scale = 255 if x.dtype == np.uint8 else 1
     values = x.reshape(len(x), -1).astype(float) / scale
     if not np.isfinite(values).all():
         raise InputError(f"row {int(np.argwhere(~np.isfinite(values))[0][0]) + 1} of x holds something that is not a finite number")
+    if np.abs(values).max() > LARGEST:
+        raise InputError(f"x in {path.name} has numbers beyond {LARGEST:g}: no model can work with them")
     return values, y, list(x.shape[1:]), scale
+
+
+def _check_claims(path):
+    """What the arrays' headers claim, before memory is taken for it."""
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if entry.filename not in ("x.npy", "y.npy"):
+                continue
+            with archive.open(entry) as file:
+                version = np.lib.format.read_magic(file)
+                shape, _, kind = (np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0)(file)
+            count = math.prod(shape)
+            if min(shape, default=0) < 0 or count > CELLS_MAX or count * kind.itemsize > entry.file_size:
+                raise InputError(f"{path.name}: {entry.filename} claims {count} numbers; it holds fewer, or more than {CELLS_MAX}")

@@ -7,12 +7,15 @@ import numpy as np
 
 from .task import InputError
 
+# No quantity that is measured is larger, and squares of what is smaller stay finite.
+LARGEST = 1e15
+
 
 def read_table(path, wanted, optional=()):
     """Columns of numbers by name.
 
     `wanted` and `optional` hold names, with `a|b` for either. The result maps the first of each to an array. Every cell
-    of a wanted column must be a finite number; lines that begin with # are left out.
+    of those columns must be a finite number, not beyond `LARGEST`; lines that begin with # are left out.
     """
     names, separator, skip = _header(path)
     columns = {}
@@ -41,6 +44,11 @@ def read_table(path, wanted, optional=()):
     if len(bad):
         raise InputError(f"{path.name}: row {bad[0] + 1} holds something that is not a finite number")
     order = sorted(columns.values())
+    wild = np.argwhere(np.abs(values) > LARGEST)
+    if len(wild):
+        row, at = wild[0]
+        name = next(name for name, column in columns.items() if column == order[at])
+        raise InputError(f"{path.name}: row {row + 1} has a {name} of {values[row, at]:g}; at most {LARGEST:g} can be worked with")
     return {name: np.ascontiguousarray(values[:, order.index(at)]) for name, at in columns.items()}
 
 

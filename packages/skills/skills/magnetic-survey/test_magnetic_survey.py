@@ -129,6 +129,7 @@ class Input(unittest.TestCase):
                 ("x,y,field\n1,2\n", "line 2 has no field"),
                 ("x,y\n1,2\n", "no column field or mag"),
                 ("x,y,field\n1,2,1e999\n", "not a finite number"),
+                ("x,y,field\n1,2,3\n1,-1e300,3\n", "row 2 has a y of -1e[+]300"),
             ]:
                 path.write_text(text)
                 with self.assertRaisesRegex(InputError, words):

@@ -12,6 +12,8 @@ from queztl_skill.table import write_table
 from segy import read_segy, write_segy
 
 SECTION_EDGE = 1200
+# Of half the sampling rate: the filter's equations are singular below.
+NARROWEST = 1e-4
 
 
 def main(task):
@@ -26,8 +28,12 @@ def main(task):
         high = min(high, 0.8 * nyquist)
     if not low < high < nyquist:
         raise skill.InputError(f"the band {low:g} to {high:g} Hz does not lie below {nyquist:g} Hz, half the sampling rate")
+    if low < NARROWEST * nyquist:
+        raise skill.InputError(f"nothing can be cut below {low:g} Hz: with this sampling rate at least {NARROWEST * nyquist:g} Hz")
     if samples < 32:
         raise skill.InputError(f"the traces have {samples} samples; processing needs at least 32")
+    if not values.any():
+        raise skill.InputError("the traces hold nothing but zeros")
 
     picks = first_breaks(values, interval)
     filtered = band_pass(values, interval, low, high)

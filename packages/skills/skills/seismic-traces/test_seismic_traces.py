@@ -154,8 +154,17 @@ class Program(unittest.TestCase):
         self.assertEqual((result["traces"], result["stacked"]["traces"], result["picked"]), (24, 6, 24))
 
     def test_wrong_wishes_are_refused_in_words(self):
-        for data, words in [({"low": 90, "high": 80}, "does not lie below"), ({"high": 400}, "half the sampling rate")]:
-            ended, left = run_program(HERE, data)
+        with tempfile.TemporaryDirectory() as home:
+            path = Path(home, "a.sgy")
+            write_segy(path, np.zeros((24, 100)), INTERVAL, {key: np.arange(24) for key in ("field_record", "trace_in_record", "cdp", "offset")}, "")
+            silent = {"a.sgy": path.read_bytes()}
+        for data, files, words in [
+            ({"low": 90, "high": 80}, {}, "does not lie below"),
+            ({"high": 400}, {}, "half the sampling rate"),
+            ({"low": 1e-9}, {}, "nothing can be cut below"),
+            ({}, silent, "nothing but zeros"),
+        ]:
+            ended, left = run_program(HERE, data, files)
             self.assertEqual(ended.returncode, EXIT_DATA, ended.stderr)
             self.assertIn(words, ended.stdout)
             self.assertEqual(left, {})

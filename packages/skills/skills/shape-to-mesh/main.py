@@ -75,14 +75,15 @@ def make(task):
 
 def of_points(task, path, resolution):
     table = read_table(path, ["x", "y", "z"], ["nx", "ny", "nz"])
-    points = np.unique(np.c_[table["x"], table["y"], table["z"]], axis=0) if "nz" not in table else np.c_[table["x"], table["y"], table["z"]]
+    # A place that is there twice has no distance to its neighbour, and may have two normals: the first one counts.
+    points, first = np.unique(np.c_[table["x"], table["y"], table["z"]], axis=0, return_index=True)
     if len(points) < 50:
         raise skill.InputError(f"{path.name} has {len(points)} different points; a surface needs at least 50")
     if np.ptp(points, axis=0).min() == 0:
         raise skill.InputError(f"the points of {path.name} lie in a plane")
     task.progress(0.1, "read", f"{len(points)} points")
     if "nz" in table and "nx" in table and "ny" in table:
-        directions = np.c_[table["nx"], table["ny"], table["nz"]]
+        directions = np.c_[table["nx"], table["ny"], table["nz"]][first]
         length = np.linalg.norm(directions, axis=1, keepdims=True)
         if not (length > 0).all():
             raise skill.InputError(f"{path.name} has normals without length")

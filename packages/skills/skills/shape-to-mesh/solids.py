@@ -43,9 +43,10 @@ def _build(scene, at, depth, count):
         raise InputError(f"a scene has at most {SOLIDS_MAX} solids, {DEPTH_MAX} deep")
     if "op" in scene:
         return _combine(scene, at, depth, count)
-    make = SHAPES.get(scene.get("shape"))
+    shape = scene.get("shape")
+    make = SHAPES.get(shape) if isinstance(shape, str) else None
     if make is None:
-        raise InputError(f"{at}.shape is {scene.get('shape')!r}; there are {', '.join(SHAPES)}")
+        raise InputError(f"{at}.shape is {shape!r:.60}; there are {', '.join(SHAPES)}")
     center = _vector(scene, "center", at, [0, 0, 0])
     function, reach = make(scene, at)
     return (lambda p: function(p - center)), np.array([center - reach, center + reach])
@@ -72,7 +73,7 @@ def _combine(scene, at, depth, count):
     if op == "smooth-union":
         k = _number(scene, "radius", at)
         return (lambda p: _smooth(functions, p, k)), np.array([low - k, high + k])
-    raise InputError(f"{at}.op is {op!r}; there are union, intersection, difference, smooth-union")
+    raise InputError(f"{at}.op is {op!r:.60}; there are union, intersection, difference, smooth-union")
 
 
 def _smooth(functions, p, k):

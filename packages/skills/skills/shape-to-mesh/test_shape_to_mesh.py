@@ -172,8 +172,10 @@ class Program(unittest.TestCase):
             ({}, {"a.png": png[:40]}, "not a picture"),
             ({}, {"a.png": png[:16] + bomb + png[24:]}, "not a picture"),
             ({}, {"a.xyz": b"x y z\n1 2 3\n"}, "at least 50"),
+            ({}, {"a.csv": b"x,y,z,nx,ny,nz\n" + b"1,1,1,0,0,1\n" * 100}, "1 different points"),
             ({}, {"a.xyz": b"x y z\n" + b"".join(b"%d %d 0\n" % (i % 10, i // 10) for i in range(100))}, "in a plane"),
             ({"scene": {"shape": "sphere", "radius": 1}}, {"a.png": png}, "one thing"),
+            ({"scene": {"shape": ["sphere"]}}, {}, "scene.shape is ['sphere']"),
             (
                 {"scene": {"op": "intersection", "of": [{"shape": "sphere", "radius": 1}, {"shape": "sphere", "center": [9, 0, 0], "radius": 1}]}},
                 {},

@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import struct
 import tempfile
 import unittest
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -160,12 +162,24 @@ class Program(unittest.TestCase):
             ({}, {"t.csv": table([*good, [1, 2]], ["p", "q", "r"])}, "row 61 has 2 cells"),
             ({}, {"t.npz": pickled.getvalue()}, "does not hold an array x"),
             ({}, {"t.npz": b"PK\x03\x04nonsense"}, "cannot be read"),
+            ({}, {"t.npz": claiming(10**10)}, "claims 10000000000 numbers"),
+            ({}, {"t.npz": claiming(10**20)}, "claims"),
+            ({}, {"t.csv": table([[i, 1e200 * i, i % 2] for i in range(40)], ["p", "q", "r"])}, "row 2: q is 1e+200"),
             ({"task": "regression"}, {"t.csv": table([[i, "ab"[i % 2]] for i in range(40)], ["p", "q"])}, "holds words"),
         ]:
             ended, left = run_program(HERE, data, files)
             self.assertEqual(ended.returncode, EXIT_DATA, f"{words}: {ended.stderr}")
             self.assertIn(words, ended.stdout)
             self.assertEqual(left, {})
+
+
+def claiming(count):
+    """An archive whose array has a header for so many numbers, and none of them."""
+    head = f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({count},), }}".encode().ljust(117) + b"\n"
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("x.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head)
+    return archive.getvalue()
 
 
 if __name__ == "__main__":
