@@ -37,6 +37,15 @@ export function createBrainService(parts: BrainServiceParts): ServiceOf<"brain">
         serialShare: each.serialShare ?? null,
         busyGpus: each.busyGpus ?? null,
         elastic: each.elastic,
+        growth:
+          each.growth === undefined
+            ? null
+            : {
+                leastInputBytes: each.growth.inputBytes[0],
+                mostInputBytes: each.growth.inputBytes[1],
+                memoryPerTenfold: each.growth.memoryPerTenfold,
+                timePerTenfold: each.growth.timePerTenfold,
+              },
       }));
       return { items, nextCursor: from + limit < known.length ? String(from + limit) : null };
     },

@@ -62,6 +62,15 @@ export const familyKnowledge = z
       .describe("The part of the work that more processors do not speed"),
     busyGpus: amount.nullable().describe("GPUs kept busy on average"),
     elastic: z.boolean().describe("Whether it fills whatever memory it gets"),
+    growth: z
+      .object({
+        leastInputBytes: amount.describe("The smallest input that it was run with"),
+        mostInputBytes: amount.describe("The largest one"),
+        memoryPerTenfold: amount.describe("Times the memory for ten times the input"),
+        timePerTenfold: amount.describe("Times the time for ten times the input"),
+      })
+      .nullable()
+      .describe("How it grows with its input; null while inputs have hardly differed"),
   })
   .meta({ id: "FamilyKnowledge", description: "What is known of one kind of task" });
 

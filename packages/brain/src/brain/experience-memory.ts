@@ -30,6 +30,11 @@ export class ExperienceMemory {
     return this.#kept.values();
   }
 
+  /** The experiences of one family, the oldest first. */
+  family(name: string): Experience[] {
+    return [...(this.#families.get(name) ?? [])].map((id) => this.#kept.get(id) as Experience);
+  }
+
   /** Adds an experience; returns the ids of those forgotten for it. */
   add(experience: Experience): string[] {
     const forgotten: string[] = [];

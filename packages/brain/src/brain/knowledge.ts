@@ -1,5 +1,6 @@
 import type { Recommendation, ScoredRecommendation } from "../optimise/recommendation.ts";
 import type { Experience } from "./experience.ts";
+import type { Growth } from "./growth.ts";
 import type { BrainState } from "./state.ts";
 
 /** How the brain is doing. */
@@ -35,6 +36,8 @@ export interface FamilyKnown {
   readonly busyGpus: number | undefined;
   /** Whether it fills whatever memory it gets. */
   readonly elastic: boolean;
+  /** How it grows with its input, undefined while its inputs have hardly differed. */
+  readonly growth: Growth | undefined;
 }
 
 /** What could be changed, and how good earlier advice was. */

@@ -22,6 +22,7 @@ import {
 } from "./experience.ts";
 import { ExperienceMemory } from "./experience-memory.ts";
 import { explainDecision } from "./explain.ts";
+import { growthOf } from "./growth.ts";
 import type { Brain } from "./brain.ts";
 import { mergeExperiences, mergeTaught, readExport } from "./exchange.ts";
 import type {
@@ -201,6 +202,7 @@ export class LearningBrain implements Brain {
           workSeconds: speed?.work.middle,
           serialShare: speed?.serialShare,
           busyGpus: family?.busyGpus,
+          growth: growthOf(this.#memory.family(summary.family)),
         };
       });
   }

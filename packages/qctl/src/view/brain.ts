@@ -3,9 +3,10 @@ import { renderDetails, wrap } from "./details.ts";
 import { listView } from "./list-view.ts";
 import { printable, printableLine } from "./printable.ts";
 import { renderTable } from "./table.ts";
-import { duration, mebibytes, percent } from "./units.ts";
+import { byteSize, duration, mebibytes, percent } from "./units.ts";
 import type { View } from "./view.ts";
 
+const times = (factor: number): string => `${Number(factor.toPrecision(2))} ×`;
 const known = (share: number | null): string => (share === null ? "-" : percent(share));
 
 export const brainStatusView: View<BrainStatus> = {
@@ -47,6 +48,23 @@ export const knowledgeView = listView<FamilyKnowledge>({
       text: ({ leastPeakMib, mostPeakMib }) =>
         `${mebibytes(leastPeakMib)} – ${mebibytes(mostPeakMib)}`,
       drop: 1,
+    },
+    {
+      header: "10 × INPUT",
+      text: ({ growth }) =>
+        growth === null
+          ? "-"
+          : `${times(growth.memoryPerTenfold)} memory, ${times(growth.timePerTenfold)} time`,
+      drop: 4,
+    },
+    {
+      header: "INPUT",
+      text: ({ growth }) =>
+        growth === null
+          ? "-"
+          : `${byteSize(growth.leastInputBytes)} – ${byteSize(growth.mostInputBytes)}`,
+      wide: true,
+      drop: 8,
     },
     { header: "HELD", text: ({ heldShare }) => known(heldShare), right: true, drop: 2 },
     {
