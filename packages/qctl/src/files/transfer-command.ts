@@ -1,4 +1,5 @@
 import type { Command } from "@oclif/core";
+import type { QueztlClient } from "@queztl/api/client";
 import { QueztlCommand } from "../command.ts";
 import { byteSize, percent } from "../view/units.ts";
 import type { Progress } from "./transfer.ts";
@@ -22,6 +23,20 @@ export abstract class TransferCommand<Class extends typeof Command> extends Quez
       return await work(onProgress);
     } finally {
       this.closeRegion();
+    }
+  }
+
+  /** Does something with files that are on the server for its sake only; then they are taken away again. */
+  protected async borrowing<Answer>(
+    client: QueztlClient,
+    work: (onCreated: (id: string) => void) => Promise<Answer>,
+  ): Promise<Answer> {
+    const created: string[] = [];
+    try {
+      return await work((id) => created.push(id));
+    } finally {
+      // The server takes away in time what this does not.
+      for (const file of created) await client.file.remove.mutate({ file }).catch(() => undefined);
     }
   }
 }

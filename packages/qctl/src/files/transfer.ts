@@ -58,11 +58,12 @@ export async function sizeOf(path: string): Promise<number> {
 /** Sends a file to the server, for a task, an image or the brain; a lost connection is taken up again. */
 export async function uploadFile(
   client: QueztlClient,
-  { path, name, signal, onProgress }: UploadOptions,
+  { path, name, signal, onProgress, onCreated }: UploadOptions,
 ): Promise<StoredFile> {
   const bytes = await sizeOf(path);
   let file = await client.file.create.mutate({ name, bytes }, { signal });
   const id = file.id;
+  onCreated?.(id);
   for await (const { offset, data } of piecesOf(path)) {
     const text = data.toString("base64");
     file = await persistently(async () => {
@@ -86,6 +87,8 @@ interface UploadOptions {
   readonly name: string;
   readonly signal: AbortSignal;
   readonly onProgress?: Progress;
+  /** Told of the server's file before it holds anything: whoever made it takes it back. */
+  readonly onCreated?: (id: string) => void;
 }
 
 /** A piece of a file as the server gives it. */

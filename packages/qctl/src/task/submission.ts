@@ -44,7 +44,11 @@ export function parseDeadline(text: string, now: Date): string {
 export async function prepareFiles(
   client: QueztlClient,
   wanted: readonly string[],
-  { signal, onProgress }: { readonly signal: AbortSignal; readonly onProgress: Progress },
+  options: {
+    readonly signal: AbortSignal;
+    readonly onProgress: Progress;
+    readonly onCreated: (id: string) => void;
+  },
 ): Promise<TaskFile[]> {
   const files: TaskFile[] = [];
   let inline = 0;
@@ -54,7 +58,7 @@ export async function prepareFiles(
       inline += bytes;
       files.push({ name, data: (await readFile(path)).toString("base64") });
     } else {
-      const { id } = await uploadFile(client, { path, name, signal, onProgress });
+      const { id } = await uploadFile(client, { path, name, ...options });
       files.push({ name, file: id });
     }
   }

@@ -29,13 +29,14 @@ export default class BrainImport extends TransferCommand<typeof BrainImport> {
     const { signal } = this;
     if (replace) await this.confirm("Replace all that the brain knows?", yes);
     const client = await this.connect();
-    const file = await this.transferring("sending", (onProgress) =>
-      uploadFile(client, { path, name: basename(path), signal, onProgress }),
-    );
-    const mode = replace ? "replace" : "merge";
-    const call = client.brain.import.mutate({ file: file.id, mode }, { signal });
-    const status = await this.busy("taking it in", call);
-    await client.file.remove.mutate({ file: file.id }).catch(() => undefined);
+    const status = await this.borrowing(client, async (onCreated) => {
+      const file = await this.transferring("sending", (onProgress) =>
+        uploadFile(client, { path, name: basename(path), signal, onProgress, onCreated }),
+      );
+      const mode = replace ? "replace" : "merge";
+      const call = client.brain.import.mutate({ file: file.id, mode }, { signal });
+      return this.busy("taking it in", call);
+    });
     return this.show(brainStatusView, status);
   }
 }

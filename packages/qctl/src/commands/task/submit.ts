@@ -106,16 +106,19 @@ export default class TaskSubmit extends TaskCommand<typeof TaskSubmit> {
     const { signal } = this;
     const input = await this.input();
     const client = await this.connect();
-    const files =
-      file.length === 0
-        ? []
-        : await this.transferring("sending files", (onProgress) =>
-            prepareFiles(client, file, { signal, onProgress }),
-          );
-    const task = await this.busy(
-      "submitting",
-      persistently(() => client.task.submit.mutate({ ...input, files }, { signal }), signal),
-    );
+    // A task keeps copies of its own: what was sent for it is taken back, also where it was refused.
+    const task = await this.borrowing(client, async (onCreated) => {
+      const files =
+        file.length === 0
+          ? []
+          : await this.transferring("sending files", (onProgress) =>
+              prepareFiles(client, file, { signal, onProgress, onCreated }),
+            );
+      return this.busy(
+        "submitting",
+        persistently(() => client.task.submit.mutate({ ...input, files }, { signal }), signal),
+      );
+    });
     if (!wait && out === undefined) {
       if (this.format === "text") {
         this.write(`${task.id}\n`);
