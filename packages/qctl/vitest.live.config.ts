@@ -12,6 +12,8 @@ const config: ViteUserConfig = defineConfig({
     include: ["test/**/*.live.ts"],
     testTimeout: 900_000,
     hookTimeout: 900_000,
+    // A server with its VMs takes the whole computer.
+    fileParallelism: false,
     reporters: ["verbose"],
   },
 });

@@ -1,36 +1,14 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { spawn } from "@lydell/node-pty";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { qctl, root, temporaryHome } from "./support/cli.ts";
-import { endAll, freePort, PATIENCE, Running } from "./support/live.ts";
+import { expect, test, vi } from "vitest";
+import { qctl, root, untyped } from "./support/cli.ts";
+import { PATIENCE, Running } from "./support/live.ts";
+import { liveServer } from "./support/live-server.ts";
+import { Sitting } from "./support/sitting.ts";
 
-const home = temporaryHome();
-let port = "";
-
-beforeAll(async () => {
-  vi.stubEnv("QUEZTL_HOME", home.path);
-  // Images are made once a computer.
-  const images = join(homedir(), ".queztl/images");
-  if (existsSync(images)) symlinkSync(images, join(home.path, "images"));
-  port = String(await freePort());
-  const up = await qctl("up", "--port", port, "--timeout", "10m");
-  if (up.code !== 0) throw new Error(up.stderr);
-});
-afterAll(async () => {
-  endAll();
-  // A test that failed may have left the server down, and VMs go on without it.
-  await qctl("up", "--port", port);
-  for (const vm of (await qctl("vm", "list", "-o", "name")).stdout.split("\n").filter(Boolean)) {
-    await qctl("vm", "destroy", vm, "--force", "--yes");
-  }
-  const down = await qctl("down");
-  if (down.code !== 0) throw new Error(down.stderr);
-  vi.unstubAllEnvs();
-  home.remove();
-});
+const server = liveServer(["images"]);
 
 test("a server that runs → up attaches, status tells, doctor finds nothing broken", async () => {
   expect((await qctl("up")).code).toBe(0);
@@ -46,8 +24,8 @@ test("a server that runs → up attaches, status tells, doctor finds nothing bro
 test("tokens, contexts and settings → made, used, changed, taken back", async () => {
   const made = await qctl("token", "create", "reader", "--scope", "vm:read", "-q");
   const secret = made.stdout.trim();
-  const server = `http://127.0.0.1:${port}`;
-  const set = ["config", "set", "reader", "--server", server, "--token", secret];
+  const url = `http://127.0.0.1:${server.port}`;
+  const set = ["config", "set", "reader", "--server", url, "--token", secret];
   expect((await qctl(...set)).code).toBe(0);
   expect((await qctl("config", "use", "reader")).code).toBe(0);
   expect((await qctl("config", "view")).stdout).toContain("reader *");
@@ -84,10 +62,10 @@ test("nodes: another one is added, cordoned, drained, removed; the local one sta
 });
 
 test("an image: imported from a root file system's archive, listed, removed", async () => {
-  const folder = join(home.path, "rootfs");
+  const folder = join(server.home, "rootfs");
   mkdirSync(join(folder, "etc"), { recursive: true });
   writeFileSync(join(folder, "etc/hostname"), "tiny\n");
-  const tar = join(home.path, "rootfs.tar");
+  const tar = join(server.home, "rootfs.tar");
   execFileSync("tar", ["cf", tar, "-C", folder, "."]);
   const name = `qctl-live-${process.pid}`;
   expect(await qctl("image", "import", name, tar)).toMatchObject({ code: 0 });
@@ -103,7 +81,8 @@ test("an image: imported from a root file system's archive, listed, removed", as
 
 test("a VM from its making to its end: exec, files both ways, snapshot, fork, top, logs", async () => {
   const made = await qctl("vm", "create", "web", "--cpu", "1", "--memory", "256", "--port", "80");
-  expect(made).toMatchObject({ code: 0, stdout: expect.stringMatching(/State +running/) });
+  expect(made.code, made.stderr).toBe(0);
+  expect(made.stdout).toMatch(/State +running/);
   const uname = await qctl("vm", "exec", "web", "uname", "-sm");
   expect(uname).toMatchObject({ code: 0, stdout: "Linux x86_64\n" });
   expect((await qctl("vm", "exec", "web", "--", "sh", "-c", "exit 7")).code).toBe(7);
@@ -120,13 +99,13 @@ test("a VM from its making to its end: exec, files both ways, snapshot, fork, to
   );
   expect(JSON.parse(collected.stdout)).toMatchObject({ stdout: "a\n", stderr: "b\n", exitCode: 0 });
 
-  const path = join(home.path, "bytes");
+  const path = join(server.home, "bytes");
   const bytes = Buffer.from(Array.from({ length: 1_500_000 }, (_, at) => (at * 31) & 255));
   writeFileSync(path, bytes);
   expect((await qctl("vm", "cp", path, "web:/root/bytes")).code).toBe(0);
   expect((await qctl("vm", "cp", "web:bytes", `${path}.back`)).code).toBe(0);
   expect(readFileSync(`${path}.back`).equals(bytes)).toBe(true);
-  const folder = join(home.path, "site");
+  const folder = join(server.home, "site");
   mkdirSync(join(folder, "a b"), { recursive: true });
   writeFileSync(join(folder, "a b/x"), "x");
   expect((await qctl("vm", "cp", folder, "web:/srv/site")).code).toBe(0);
@@ -147,8 +126,10 @@ test("a VM from its making to its end: exec, files both ways, snapshot, fork, to
   expect((await qctl("vm", "remove-snapshot", "web", "before", "--yes")).code).toBe(0);
   expect((await qctl("vm", "snapshots", "web")).stdout).toBe("");
   expect((await qctl("vm", "top", "--once")).stdout).toMatch(/^web +running +\d+%/m);
-  // What a VM that began as a copy has written of its own may be nothing yet.
-  expect((await qctl("vm", "logs", "web", "--tail", "5")).code).toBe(0);
+  // It began as a copy of a template, which has said all that a boot says.
+  expect((await qctl("vm", "logs", "web", "--tail", "5")).stdout).toBe(
+    "VM web: 1 CPU, 256 MiB, base\n",
+  );
   const listed = JSON.parse((await qctl("vm", "list", "-o", "json")).stdout) as {
     items: { name: string; state: string }[];
   };
@@ -163,22 +144,95 @@ test("a shell with its input from a pipe → what it says, and its exit status",
   expect(shell.stdout).toBe("a b\n");
 });
 
-test("a console in a pseudo-terminal → the guest's shell, left with the detach key", async () => {
-  const words = ["--conditions=@queztl/source", join(root, "src/main.ts"), "vm", "console", "web"];
-  const terminal = spawn(process.execPath, words, { env: { ...process.env, TERM: "xterm" } });
-  let shown = "";
-  let code: number | undefined;
-  terminal.onData((text) => (shown += text));
-  terminal.onExit(({ exitCode }) => (code = exitCode));
-  await vi.waitFor(() => expect(shown).toContain("ctrl-] leaves it"), PATIENCE);
-  terminal.write("\recho $((6*7))-answers\r");
-  await vi.waitFor(() => expect(shown).toContain("42-answers"), PATIENCE);
-  terminal.write("\u001d");
-  await vi.waitFor(() => expect(code).toBe(0), PATIENCE);
+test("what a VM writes to its console → its log, whole and followed", async () => {
+  const write = (text: string) =>
+    qctl("vm", "exec", "web", "--", "sh", "-c", `echo ${text} > /dev/console`);
+  expect((await write("first-words")).code).toBe(0);
+  const following = new Running("vm", "logs", "web", "-f");
+  await following.writes("first-words");
+  const later = new Running("vm", "logs", "web", "-f", "--tail", "0", "-o", "json");
+  // The stream says nothing when it begins: what is to be seen is written until it is.
+  await vi.waitFor(async () => {
+    await write("later-words");
+    expect(later.stdout).toContain("later-words");
+  }, PATIENCE);
+  await following.writes("later-words");
+  expect(later.stdout).not.toContain("first-words");
+  expect(JSON.parse(later.stdout.split("\n")[0] ?? "")).toMatchObject({ stream: "console" });
+  for (const each of [following, later]) {
+    each.interrupt();
+    expect(await each.ends()).toBe(0);
+  }
+  const log = (await qctl("vm", "logs", "web", "--tail", "5")).stdout;
+  expect(log).toMatch(/^VM web: [^]*first-words[^]*later-words/);
+});
+
+const patience = PATIENCE.timeout;
+const sit = (argv: readonly string[], columns = 80) =>
+  new Sitting(argv, { columns, patience, environment: { ...process.env, CI: undefined } });
+
+test("a console in a pseudo-terminal → the guest's shell, the window's size, what was shown before, the detach key", async () => {
+  const first = sit(["vm", "console", "web"]);
+  await first.sees("ctrl-] leaves it");
+  first.type("\recho $((6*7))-answers\r");
+  await first.sees("42-answers");
+  first.resize(101, 33);
+  await vi.waitFor(() => {
+    first.type("stty size\r");
+    expect(first.shown).toContain("33 101");
+  }, PATIENCE);
+  first.type("sleep 100\r");
+  first.type("\u0003");
+  first.type("echo after-$((1+1))\r");
+  await first.sees("after-2");
+  first.type("\u001d");
+  expect(await first.ends()).toBe(0);
+  expect(first.shown).toContain("left web; it goes on");
+
+  const second = sit(["vm", "console", "web", "--detach-key", "ctrl-q"]);
+  await second.sees("42-answers");
+  second.type("\u0011");
+  expect(await second.ends()).toBe(0);
+
+  const third = sit(["vm", "console", "web", "--scrollback", "0"]);
+  await third.sees("ctrl-] leaves it");
+  third.type("\recho here-$((2+1))\r");
+  await third.sees("here-3");
+  expect(third.shown).not.toContain("42-answers");
+  third.type("\u001d");
+  expect(await third.ends()).toBe(0);
+});
+
+test("a shell in a pseudo-terminal → a terminal of the window's size, its exit status", async () => {
+  const shell = sit(["vm", "shell", "web"], 90);
+  await shell.sees("#");
+  shell.type("stty size; tty\r");
+  await shell.sees("24 90");
+  shell.type("exit 3\r");
+  expect(await shell.ends()).toBe(3);
+  expect(shell.shown).toMatch(/\/dev\/pts\/\d/);
+});
+
+test("top on a terminal → drawn again and again at any width, until ctrl-c", async () => {
+  const top = sit(["vm", "top", "--every", "1s"], 40);
+  await top.sees(/web +running +\d+%/);
+  await qctl("vm", "pause", "web");
+  await top.sees(/web +paused/);
+  await qctl("vm", "resume", "web");
+  await top.sees(/web +running/);
+  expect(top.shown.split("\n").every((line) => line.length <= 40)).toBe(true);
+  top.type("\u0003");
+  expect(await top.ends()).toBe(0);
+});
+
+test("an image of our own → made before it is needed, and there at once where it is", async () => {
+  const built = await qctl("image", "build", "base");
+  expect(built).toMatchObject({ code: 0, stdout: expect.stringMatching(/State +ready/) });
+  expect((await qctl("image", "build", "no-such-image")).code).toBe(2);
 });
 
 test("a task: submitted, waited for, its output, its files, its reasons, its lessons", async () => {
-  const path = join(home.path, "notes.txt");
+  const path = join(server.home, "notes.txt");
   writeFileSync(path, "one two three\n");
   const words = ["--file", path, "--command", "wc -w < notes.txt", "--wait"];
   const done = await qctl("task", "submit", "Count words", ...words);
@@ -194,10 +248,10 @@ test("a task: submitted, waited for, its output, its files, its reasons, its les
 });
 
 test("a command with files → they go in by name, what it leaves comes out whole", async () => {
-  const [a, b] = [join(home.path, "a.csv"), join(home.path, "b.csv")];
+  const [a, b] = [join(server.home, "a.csv"), join(server.home, "b.csv")];
   writeFileSync(a, "3\n1\n");
   writeFileSync(b, "2\n");
-  const out = join(home.path, "out");
+  const out = join(server.home, "out");
   const command = 'sort -n a.csv second.csv > "$QUEZTL_OUT/sorted.csv"; echo "$GREETING"';
   const words = ["--kind", "general-compute", "--file", a, "--file", `second.csv=${b}`];
   const more = ["--env", "GREETING=hi", "--command", command, "--out", out];
@@ -223,8 +277,23 @@ test("a task that goes on: its output followed live, cancelled, queued again", a
   expect((await qctl("task", "get", id)).stdout).toContain("cancelled");
 });
 
+test("the local node drained in the midst of a task → the task waits, and runs when it may", async () => {
+  const out = join(server.home, "drained");
+  const words = ["--command", 'sleep 5; echo done > "$QUEZTL_OUT/x"', "--out", out];
+  const waiting = new Running("task", "submit", "Sleep a bit", ...words);
+  await waiting.writes("run begins");
+  const drained = await qctl("node", "drain", "local", "--deadline", "1s", "--yes");
+  expect(drained.code).toBe(0);
+  expect((await qctl("node", "get", "local")).stdout).toMatch(/State +(cordoned|drained)/);
+  const [id = ""] = (await qctl("task", "list", "-o", "name")).stdout.split("\n");
+  expect((await qctl("task", "get", id)).stdout).toMatch(/State +queued/);
+  expect((await qctl("node", "uncordon", "local")).code).toBe(0);
+  expect(await waiting.ends()).toBe(0);
+  expect(readFileSync(join(out, "x"), "utf8")).toBe("done\n");
+});
+
 test("the brain: its knowledge carried out, forgotten, and taken in again", async () => {
-  const path = join(home.path, "knowledge.json");
+  const path = join(server.home, "knowledge.json");
   expect((await qctl("brain", "status")).stdout).toMatch(/Experiences +[1-9]/);
   expect((await qctl("brain", "export", path)).code).toBe(0);
   expect((await qctl("brain", "optimize", "--dry-run")).code).toBe(0);
@@ -250,7 +319,7 @@ test("events and a VM outlive their server: it goes down and comes up again", as
   expect((await qctl("down")).stderr).toContain("1 VM goes on");
   expect((await qctl("status")).code).toBe(6);
   expect((await qctl("vm", "list")).code).toBe(6);
-  expect((await qctl("up", "--port", port, "--timeout", "10m")).code).toBe(0);
+  expect((await qctl("up", "--port", server.port, "--timeout", "10m")).code).toBe(0);
   expect((await qctl("vm", "get", "web")).stdout).toMatch(/State +paused/);
   const before = events.stdout.split('"vm.resumed"').length;
   expect((await qctl("vm", "resume", "web")).stdout).toBe("web running\n");
@@ -296,6 +365,24 @@ test("stop, start and reset → it boots anew, what is on no disk is gone", asyn
   expect((await qctl("vm", "exec", "web", "ls", "/root/bytes")).code).toBe(1);
 });
 
-test("completion → the server's VMs at the cursor", async () => {
+test("completion in bash itself → the live server's VMs at TAB", async () => {
+  const main = join(root, "src/main.ts");
+  const qctlFunction = `qctl() { ${process.execPath} --conditions=@queztl/source ${main} "$@"; }`;
+  const terminal = spawn("bash", ["--norc", "-i"], { env: { ...process.env, PS1: "> " } });
+  let shown = "";
+  terminal.onData((text) => (shown += text));
+  const ended = new Promise((resolve) => terminal.onExit(resolve));
+  terminal.write(`${qctlFunction}; source <(qctl completion bash); echo loa''ded\r`);
+  await vi.waitFor(() => expect(shown).toContain("\nloaded"), PATIENCE);
+  terminal.write("qctl vm stop w\t");
+  await vi.waitFor(() => expect(shown).toContain("qctl vm stop web"), PATIENCE);
+  terminal.write("\u0015exit\r");
+  await ended;
   expect((await qctl("complete", "--", "vm", "stop", "w")).stdout).toContain("web");
+});
+
+test("every command → was run above", async () => {
+  expect((await qctl("completion", "fish")).code).toBe(0);
+  expect((await qctl("vm", "destroy", "web", "--force", "--yes")).code).toBe(0);
+  expect(await untyped()).toEqual([]);
 });

@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type IPty, spawn } from "@lydell/node-pty";
 import { createQueztlClient, type QueztlClient } from "@queztl/api/client";
 import {
   ADMIN_TOKEN,
@@ -9,13 +8,16 @@ import {
   startTestServer,
   type TestServer,
 } from "@queztl/api/testing";
-import { Terminal } from "@xterm/headless";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { root } from "./support/cli.ts";
 import { type Guest, serveGuest } from "./support/guest.ts";
+import {
+  leaveAll,
+  PATIENCE,
+  Sitting as SittingAt,
+  type SittingOptions,
+} from "./support/sitting.ts";
 
 const home = mkdtempSync(join(tmpdir(), "qctl-terminal-"));
-const PATIENCE = { timeout: 60_000, interval: 50 };
 let server: TestServer;
 let client: QueztlClient;
 let guest: Guest;
@@ -32,92 +34,24 @@ beforeAll(async () => {
   });
 });
 afterAll(async () => {
-  for (const sitting of sittings) sitting.leave();
+  leaveAll();
   guest.cut();
   await server.close();
   rmSync(home, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
-async function until(met: () => boolean, problem: () => string): Promise<void> {
-  for (const end = performance.now() + PATIENCE.timeout; !met();) {
-    if (performance.now() > end) throw new Error(problem());
-    await new Promise((resolve) => setTimeout(resolve, PATIENCE.interval));
-  }
-}
-
-const sittings: Sitting[] = [];
-
-/** A person at a terminal who has typed a command. */
-class Sitting {
-  readonly #pty: IPty;
-  readonly #screen: Terminal;
-  /** Everything that came, escape sequences and all. */
-  raw = "";
-  code: number | undefined;
-
-  constructor(
-    argv: readonly string[],
-    { columns = 80, environment = {} }: { columns?: number; environment?: NodeJS.ProcessEnv } = {},
-  ) {
-    const main = join(root, "src/main.ts");
-    sittings.push(this);
-    this.#screen = new Terminal({ cols: columns, rows: 24, allowProposedApi: true });
-    this.#pty = spawn(process.execPath, ["--conditions=@queztl/source", main, ...argv], {
-      cols: columns,
-      rows: 24,
-      env: {
-        PATH: process.env["PATH"],
+class Sitting extends SittingAt {
+  constructor(argv: readonly string[], { environment = {}, ...options }: SittingOptions = {}) {
+    super(argv, {
+      ...options,
+      environment: {
         HOME: home,
-        TERM: "xterm-256color",
         QUEZTL_HOME: home,
         QUEZTL_SERVER: server.url,
         QUEZTL_TOKEN: ADMIN_TOKEN,
         ...environment,
       },
     });
-    this.#pty.onData((text) => {
-      this.raw += text;
-      this.#screen.write(text);
-    });
-    this.#pty.onExit(({ exitCode }) => (this.code = exitCode));
-  }
-
-  /** What the terminal shows, scrolled-away lines included. */
-  get shown(): string {
-    const { active } = this.#screen.buffer;
-    let text = "";
-    for (let at = 0; at < active.length; at += 1) {
-      const line = active.getLine(at);
-      text += `${line?.isWrapped === true ? "" : "\n"}${line?.translateToString(true) ?? ""}`;
-    }
-    return text.trim();
-  }
-
-  leave(): void {
-    if (this.code === undefined) this.#pty.kill();
-  }
-
-  type(keys: string): void {
-    this.#pty.write(keys);
-  }
-
-  resize(columns: number, rows: number): void {
-    this.#pty.resize(columns, rows);
-  }
-
-  async sees(text: string | RegExp): Promise<void> {
-    await until(
-      () => (typeof text === "string" ? this.shown.includes(text) : text.test(this.shown)),
-      () => `${String(text)} did not appear in\n${this.shown}`,
-    );
-  }
-
-  async ends(): Promise<number> {
-    await until(
-      () => this.code !== undefined,
-      () => `it did not end\n${this.shown}`,
-    );
-    return this.code ?? -1;
   }
 }
 

@@ -95,10 +95,7 @@ export async function planTask(
       };
 }
 
-async function* guestFiles({
-  files,
-  folders,
-}: SkillRun): AsyncGenerator<GuestFile | GuestFolder> {
+async function* guestFiles({ files, folders }: SkillRun): AsyncGenerator<GuestFile | GuestFolder> {
   // They are there even without files.
   for (const path of folders) yield { path: path.slice(1) };
   for (const { to, from, bytes } of files) {

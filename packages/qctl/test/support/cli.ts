@@ -25,8 +25,26 @@ export const commandsOf = (): Promise<Interfaces.Config> =>
     sources: JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as object,
   }));
 
+/** Command lines that this file's tests have run. */
+const typed: (readonly string[])[] = [];
+
+/** Notes a command line that is run. */
+export const typing = (argv: readonly string[]): void => void typed.push(argv);
+
+/** The package's own commands that no command line of this file's tests was for. */
+export async function untyped(): Promise<string[]> {
+  const { commands, pjson } = await commandsOf();
+  const aliases = new Set(commands.flatMap((command) => command.aliases));
+  return commands
+    .filter(({ id, pluginName }) => pluginName === pjson.name && !aliases.has(id))
+    .map(({ id }) => id.split(":"))
+    .filter((words) => !typed.some((argv) => words.every((word, at) => argv[at] === word)))
+    .map((words) => words.join(" "));
+}
+
 /** Runs one command line in this process; its streams are no terminals. */
 export async function qctl(...argv: string[]): Promise<Outcome> {
+  typing(argv);
   const config = await commandsOf();
   const written = { stdout: "", stderr: "" };
   const catching = (["stdout", "stderr"] as const).map((name) =>

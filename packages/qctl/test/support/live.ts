@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import type { AddressInfo } from "node:net";
 import { vi } from "vitest";
-import { root } from "./cli.ts";
+import { root, typing } from "./cli.ts";
 
 /** How long a VM on the emulator may take for anything. */
 export const PATIENCE = { timeout: 180_000, interval: 100 };
@@ -24,6 +24,7 @@ export class Running {
 
   constructor(...words: readonly string[]) {
     begun.push(this);
+    typing(words);
     const main = join(root, "src/main.ts");
     this.#child = spawn(process.execPath, ["--conditions=@queztl/source", main, ...words]);
     this.#child.stdout?.on("data", (bytes: Buffer) => (this.stdout += bytes.toString()));
