@@ -365,7 +365,7 @@ export function createVmService(parts: VmServiceParts): ServiceOf<"vm"> {
       let first = tail;
       if (first === 0 && from === undefined) {
         // Only what comes: after the last piece, which is not shown.
-        from = (await handle.log({ limit: 1, tail: 1 })).at(-1)?.offset ?? 0;
+        from = (await handle.log({ limit: 2, tail: 1 })).at(-1)?.offset ?? 0;
       }
       while (!signal.aborted) {
         const pieces = await handle.log({
