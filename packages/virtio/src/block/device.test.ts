@@ -229,13 +229,16 @@ describe("a disk that takes several buffers, a driver that waits for resets", ()
   it("reset while a read is running → the driver sees it done when the read is", async () => {
     const { disk, driver, queue } = direct();
     disk.hold();
+    driver.memory.startDirtyTracking();
     queue.send(header(RequestType.In, 0), 4096, 1);
     driver.write(0x70, 0);
     expect(driver.status).not.toBe(0);
+    driver.memory.takeDirtyPages();
     disk.release();
     await driver.transport.control.device.settled?.();
     await turn();
     expect(driver.status).toBe(0);
+    expect(driver.memory.takeDirtyPages()).toHaveLength(1);
   });
 });
 

@@ -101,9 +101,9 @@ export class DescriptorChain {
     return this.#views(parts);
   }
 
-  /** The host wrote into those views: tells again whoever looks at what is written. */
+  /** The host wrote into those views: tells again whoever looks at what is written, also after a reset. */
   wrote(at: number, length: number): void {
-    this.#eachWritable(at, length, () => undefined);
+    this.#eachWritable(at, length, () => undefined, true);
   }
 
   /** The readable bytes from `at` as such views. @throws QZ_VIRTIO_CHAIN when the chain holds fewer. */
@@ -150,10 +150,11 @@ export class DescriptorChain {
     at: number,
     total: number,
     copy: (offset: number, done: number, length: number) => void,
+    late = false,
   ): void {
     if (at + total > this.writableBytes)
       throw this.#short("writable", at + total, this.writableBytes);
-    if (this.#queue.closed) return;
+    if (this.#queue.closed && !late) return;
     let done = 0;
     for (const segment of this.#writable) {
       if (done === total) return;
