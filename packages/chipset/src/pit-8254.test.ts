@@ -1,4 +1,5 @@
 import { VirtualClock } from "@queztl/memory";
+import type { Clock } from "@queztl/memory";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Oscillator } from "./oscillator.ts";
@@ -53,6 +54,35 @@ test("mode 2 → an interrupt each period, no drift", () => {
   at(1193 * 1000);
   expect(line.edges - first).toBe(1000);
   expect(clock.nowNs()).toBe(crystal.nanoseconds(1193 * 1000));
+});
+
+test("mode 2, with timers of the host that come late → an interrupt each period", () => {
+  let now = 0;
+  let due: { readonly at: number; readonly run: () => void } | undefined;
+  const clock: Clock = {
+    nowNs: () => now,
+    epochMs: () => 0,
+    schedule(at, run) {
+      const timer = { at, run };
+      due = timer;
+      return { cancel: () => void (due = due === timer ? undefined : due) };
+    },
+  };
+  const line = new TestLine();
+  const pit = new Pit8254({ clock, interrupt: line });
+  for (const [port, value] of [
+    [3, 0x34],
+    [0, 1193 & 0xff],
+    [0, 1193 >> 8],
+  ] as const)
+    pit.ports.write(port, 1, value);
+  const first = line.edges;
+  for (let period = 1; period <= 10; period++) {
+    // The pulse takes 838 ns.
+    now = crystal.nanoseconds(1193 * period) + 50_000;
+    for (let timer = due; timer && timer.at <= now; timer = due) timer.run();
+  }
+  expect(line.edges - first).toBe(10);
 });
 
 test("mode 3 → a square wave, one cycle longer high when odd", () => {

@@ -367,9 +367,15 @@ export class Pit8254 implements Snapshottable<PitState> {
     this.#timer?.cancel();
     this.#timer = undefined;
     const counter = this.#counters[0];
-    this.#interrupt.set(counter.output());
+    const level = counter.output();
+    this.#interrupt.set(level);
     const at = counter.nextChangeNs();
-    if (at !== undefined) this.#timer = this.#clock.schedule(at, () => this.#update());
+    if (at === undefined) return;
+    this.#timer = this.#clock.schedule(at, () => {
+      // A pulse of one cycle is over when a host's timer is late: its edge is an interrupt all the same.
+      this.#interrupt.set(!level);
+      this.#update();
+    });
   }
 }
 

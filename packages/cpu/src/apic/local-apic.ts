@@ -66,6 +66,16 @@ export class LocalApic implements Snapshottable<LocalApicState> {
     this.#errors = 0;
   }
 
+  /**
+   * As firmware leaves the boot processor's: enabled, the PIC's INTR coming in at LINT0 and NMI at LINT1 (Intel
+   * MultiProcessor Specification 1.4, 3.6.2.2). A kernel that does not use the APIC counts on it.
+   */
+  enterVirtualWireMode(): void {
+    this.#registers.set(Register.Spurious, 0x1ff);
+    this.#registers.set(Register.LvtLint0, DeliveryMode.External << 8);
+    this.#registers.set(Register.LvtLint1, DeliveryMode.Nmi << 8);
+  }
+
   /** Follows IA32_APIC_BASE bits 11 (enable) and 10 (x2APIC). */
   setMode(enabled: boolean, x2apic: boolean): void {
     if (!enabled && this.#enabled) this.reset();

@@ -36,6 +36,7 @@ export interface ProcessorBootState {
 export function applyBootState(cpu: Core, state: ProcessorBootState): void {
   cpu.reset();
   cpu.waitingForStartup = false;
+  cpu.apic.enterVirtualWireMode();
   const { registers } = state;
   cpu.registers[Register.Rdx] = 0n;
   cpu.registers[Register.Rax] = BigInt(registers.rax ?? 0);
