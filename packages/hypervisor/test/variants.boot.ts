@@ -40,8 +40,9 @@ test.each([
   },
 );
 
-test.each(["a", "k", "t", "p"])(
-  "reboot=%s (ACPI, keyboard, triple fault, port 0xcf9) → the kernel starts again",
+// A triple fault (reboot=t) is an end of its own here, with an exit status.
+test.each(["a", "k", "p"])(
+  "reboot=%s (ACPI, keyboard, port 0xcf9) → the kernel starts again",
   async (way) => {
     await using guest = await boot(`reboot=${way}`);
     await guest.type("reboot");
