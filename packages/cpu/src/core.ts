@@ -314,8 +314,10 @@ export class Core {
 
   /** The time-stamp counter: guest time at the declared frequency, plus what software wrote to it. */
   get tsc(): bigint {
-    const ticks = BigInt(Math.floor(this.clock.nowNs())) * BigInt(this.features.tscKhz);
-    return BigInt.asUintN(64, ticks / 1_000_000n + this.msr.tscOffset);
+    const ns = Math.floor(this.clock.nowNs());
+    const { tscKhz } = this.features;
+    const ticks = tscKhz === 1_000_000 ? BigInt(ns) : (BigInt(ns) * BigInt(tscKhz)) / 1_000_000n;
+    return BigInt.asUintN(64, ticks + this.msr.tscOffset);
   }
 
   /** 64 random bits. */
@@ -427,9 +429,11 @@ export class Core {
     paging.smap = (cr4 & 0x200000) !== 0;
     paging.largePages = (cr4 & 0x10) !== 0;
     paging.globalPages = (cr4 & 0x80) !== 0;
-    const cr3 = this.u64(State.Cr3);
-    paging.root = Number(cr3 & 0xfffffff000n);
-    if (paging.levels === 3) paging.root = Number(cr3 & 0xffffffe0n);
+    const cr3 = this.u32(State.Cr3);
+    paging.root =
+      paging.levels === 3
+        ? (cr3 & ~31) >>> 0
+        : (this.u32(State.Cr3 + 4) & 0xff) * 2 ** 32 + ((cr3 & ~0xfff) >>> 0);
     const ac = (this.u32(State.SystemFlags) & Flag.Ac) !== 0;
     const cpl = this.cpl;
     linear.long = long;

@@ -349,18 +349,23 @@ export class Vcpu extends Core {
     try {
       return act();
     } catch (fault) {
-      if (!(fault instanceof GuestFault)) throw fault;
-      this.setU32(State.FaultVector, fault.vector);
-      this.setU32(State.FaultError, fault.errorCode);
-      return failed;
+      return this.#note(fault, failed);
     }
   }
 
+  /** Notes an exception of the guest in the state; whatever else was thrown goes on. */
+  #note(fault: unknown, answer: number): number {
+    if (!(fault instanceof GuestFault)) throw fault;
+    this.setU32(State.FaultVector, fault.vector);
+    this.setU32(State.FaultError, fault.errorCode);
+    return answer;
+  }
+
   #help(record: number): number {
-    return this.#guard(() => {
-      const op = this.#op;
-      op.record = record;
-      const id = op.entryId;
+    const op = this.#op;
+    op.record = record;
+    const id = op.entryId;
+    try {
       const helper = HELPERS[id];
       if (helper !== undefined) {
         this.#checkAllowed(RESTRICTIONS[id] as number);
@@ -369,7 +374,9 @@ export class Vcpu extends Core {
       if (id === PseudoEntry.TooLong) raise(Vector.GeneralProtection, 0);
       if (id === PseudoEntry.NoDevice) raise(Vector.NoDevice);
       return raise(Vector.InvalidOpcode);
-    }, HelperStatus.Fault);
+    } catch (fault) {
+      return this.#note(fault, HelperStatus.Fault);
+    }
   }
 
   /** Modes and privilege that an instruction needs before anything else is looked at. */

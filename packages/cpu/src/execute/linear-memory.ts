@@ -17,6 +17,10 @@ interface PendingWrite {
   active: boolean;
 }
 
+/** Takes 64-bit addresses apart without making further big integers. */
+const whole = new BigUint64Array(1);
+const halves = new Int32Array(whole.buffer);
+
 /** As much as `State.Bounce` has. */
 const BOUNCE_BYTES = 64;
 
@@ -246,8 +250,9 @@ export class LinearMemory {
 
   /** An unsigned little-endian integer of 1, 2, 4 or 8 bytes. */
   read(address: bigint, bytes: 1 | 2 | 4 | 8, system = false): bigint {
-    const low = Number(address & 0xffffffffn) | 0;
-    const high = Number((address >> 32n) & 0xffffffffn) | 0;
+    whole[0] = address;
+    const low = halves[0] as number;
+    const high = halves[1] as number;
     if ((low & 0xfff) + bytes <= PAGE_BYTES) {
       const known = this.#known(low, high, system, 0);
       if (known >= 0) return this.#readInteger(known, bytes);
@@ -271,8 +276,9 @@ export class LinearMemory {
 
   /** Writes the low `bytes` bytes of an integer. */
   write(address: bigint, bytes: 1 | 2 | 4 | 8, value: bigint, system = false): void {
-    const low = Number(address & 0xffffffffn) | 0;
-    const high = Number((address >> 32n) & 0xffffffffn) | 0;
+    whole[0] = address;
+    const low = halves[0] as number;
+    const high = halves[1] as number;
     if ((low & 0xfff) + bytes <= PAGE_BYTES) {
       const known = this.#known(low, high, system, 1);
       if (known >= 0) {

@@ -57,8 +57,16 @@ export function readDescriptor(
   if (!usable || (selector & 0xfff8) + 7 > limit) raise(vector, error);
   const address = base + BigInt(selector & 0xfff8);
   const raw = cpu.linear.read(address, 8, true);
-  return parseDescriptor(selector, address, raw);
+  const known = parsed[(selector >> 3) & (PARSED - 1)];
+  if (known?.selector === selector && known.raw === raw && known.address === address) return known;
+  const descriptor = parseDescriptor(selector, address, raw);
+  parsed[(selector >> 3) & (PARSED - 1)] = descriptor;
+  return descriptor;
 }
+
+/** What was last taken apart: the few descriptors that every event and return loads. */
+const PARSED = 32;
+const parsed: (Descriptor | undefined)[] = Array.from({ length: PARSED });
 
 export function parseDescriptor(selector: number, address: bigint, raw: bigint): Descriptor {
   const attributes = Number((raw >> 40n) & 0xffn) | (Number((raw >> 52n) & 0xfn) << 8);

@@ -105,6 +105,9 @@ function deliverReal(cpu: Core, vector: number): void {
 }
 
 interface Gate {
+  /** The descriptor as it is in memory. */
+  readonly low: bigint;
+  readonly high: bigint;
   readonly selector: number;
   readonly offset: bigint;
   readonly type: number;
@@ -121,23 +124,34 @@ function readGate(cpu: Core, vector: number, source: EventSource): Gate {
   const address = cpu.u64(State.Idtr) + BigInt(vector * bytes);
   const low = cpu.linear.read(address, 8, true);
   const high = long ? cpu.linear.read(address + 8n, 8, true) : 0n;
-  const attributes = Number((low >> 40n) & 0xffn);
-  const type = attributes & 0x1f;
+  let gate = gates[vector];
+  if (gate?.low !== low || gate.high !== high) gates[vector] = gate = parseGate(low, high);
+  const { type, dpl } = gate;
   const valid = long ? type === 14 || type === 15 : [5, 6, 7, 14, 15].includes(type);
   if (!valid) raise(Vector.GeneralProtection, error);
-  const dpl = (attributes >> 5) & 3;
   if (source === "software" && dpl < cpu.cpl) raise(Vector.GeneralProtection, error);
-  if ((attributes & 0x80) === 0) raise(Vector.SegmentNotPresent, error);
+  if (!gate.present) raise(Vector.SegmentNotPresent, error);
+  return gate;
+}
+
+function parseGate(low: bigint, high: bigint): Gate {
+  const attributes = Number((low >> 40n) & 0xffn);
+  const type = attributes & 0x1f;
   const offset = (low & 0xffffn) | ((low >> 32n) & 0xffff0000n) | ((high & 0xffffffffn) << 32n);
   return {
+    low,
+    high,
     selector: Number((low >> 16n) & 0xffffn),
     offset: type === 6 || type === 7 ? offset & 0xffffn : offset,
     type,
-    dpl,
-    present: true,
+    dpl: (attributes >> 5) & 3,
+    present: (attributes & 0x80) !== 0,
     ist: Number((low >> 32n) & 7n),
   };
 }
+
+/** The gates that were last taken apart, by vector. */
+const gates: (Gate | undefined)[] = Array.from({ length: 256 });
 
 /** The code segment of a gate, and the privilege it leads to. */
 function gateCode(cpu: Core, gate: Gate): { code: Descriptor; level: number } {

@@ -81,6 +81,7 @@ export class StackCursor {
 
   #moved(pointer: bigint): bigint {
     const all = BigInt.asUintN(64, pointer);
+    if (this.#flat) return all;
     return this.#mask === 0xffffn ? (this.pointer & ~0xffffn) | (all & 0xffffn) : all & this.#mask;
   }
 
