@@ -74,7 +74,7 @@ export class Guests {
     const machine: MachineFiles = {
       kernel: image.kernel.path,
       initrd,
-      append: `console=ttyS0 cryptomgr.notests=1 ${root}`.trim(),
+      append: `console=ttyS0 quiet cryptomgr.notests=1 ${root}`.trim(),
       memoryMib: MEMORY_MIB,
       disk: image.disk?.path,
     };
