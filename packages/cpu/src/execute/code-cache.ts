@@ -72,6 +72,8 @@ const MOST_INSTRUCTIONS = 64;
 const BLOCK_BYTES = (2 * MOST_INSTRUCTIONS + 2) * Record.Length;
 const PIECE_SHIFT = 7;
 const MOST_MODES = 12;
+/** A block is hot after 64 times the threshold at the latest. */
+const MOST_REWRITES = 3;
 
 /**
  * Decoded instructions, by the guest-physical place of their bytes. Writes to a page that holds decoded code
@@ -90,6 +92,8 @@ export class CodeCache {
   threshold: number = HEAD_QUIET;
   readonly #flushListeners: (() => void)[] = [];
   readonly #pages = new Map<number, CodePage>();
+  /** How often a write dropped something that was made of a page's code, for pages where one did. */
+  readonly #rewritten = new Map<number, number>();
   readonly #modes = new Map<number, CodeMode>();
   readonly #emptyJumps: number;
   readonly #protectListeners: ((pageOffset: number) => void)[] = [];
@@ -212,6 +216,16 @@ export class CodeCache {
     return start;
   }
 
+  /**
+   * How often a block at an offset is entered before it counts as hot: four times as often for each time that something made
+   * of its page was lost to a write, for a JIT compiler's code may be gone before its translation has paid.
+   */
+  thresholdAt(offset: number): number {
+    const { threshold } = this;
+    if (threshold <= 0) return threshold;
+    return threshold << (2 * (this.#rewritten.get(this.pageOf(offset)) ?? 0));
+  }
+
   /** Drops what was decoded from bytes that are about to be written. */
   invalidate(offset: number, length: number): void {
     const page = this.pageOf(offset);
@@ -223,7 +237,14 @@ export class CodeCache {
     let pieces = 0;
     const { watchers } = code;
     code.watchers = watchers.filter((watcher) => (watcher.pieces & written) === 0);
-    for (const watcher of watchers) if ((watcher.pieces & written) !== 0) watcher.made.drop();
+    let made = false;
+    for (const watcher of watchers) {
+      if ((watcher.pieces & written) === 0) continue;
+      made ||= !watcher.made.dropped;
+      watcher.made.drop();
+    }
+    if (made)
+      this.#rewritten.set(page, Math.min((this.#rewritten.get(page) ?? 0) + 1, MOST_REWRITES));
     for (const watcher of code.watchers) pieces |= watcher.pieces;
     for (const block of code.blocks) {
       if ((block.pieces & written) === 0) {
@@ -297,6 +318,7 @@ export class CodeCache {
     this.#next = this.#arena;
     for (const page of this.#pages.keys()) this.#setCodeAttribute(page, false);
     this.#pages.clear();
+    this.#rewritten.clear();
     for (const mode of this.#modes.values()) {
       mode.records.clear();
       mode.straddles.clear();
@@ -314,7 +336,7 @@ export class CodeCache {
     const page = this.pageOf(offset);
     const limit = page + PAGE_BYTES;
     const translatable = mode.mode === 64 && mode.jumps !== this.#emptyJumps;
-    const start = this.#head(translatable ? this.threshold : HEAD_QUIET, offset, mode);
+    const start = this.#head(translatable ? this.thresholdAt(offset) : HEAD_QUIET, offset, mode);
     const instruction = decoder.instruction;
     let at = start;
     let from = offset;

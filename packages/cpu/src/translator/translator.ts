@@ -274,7 +274,7 @@ export class Translator {
           ? count >= HEAD_QUIET >> 1
           : count === HEAD_LIVE && view.getUint32(head + Head.Region, true) === live.index;
       // What is there now may get hot in its turn.
-      if (mine) view.setInt32(head + Head.Count, this.#code.threshold, true);
+      if (mine) view.setInt32(head + Head.Count, this.#code.thresholdAt(offset), true);
     }
   }
 
