@@ -53,6 +53,7 @@ export class HypervisorVm implements HostedVm {
   #told: Ended[] = [];
   #watch: AbortController | undefined;
   #lastStats: VmStats | undefined;
+  #lastShare = 0;
 
   /** @param vm undefined for a VM that was never started: then there is no more of it than its record. */
   constructor(spec: Bound, vm: Vm | undefined, context: HypervisorContext) {
@@ -227,8 +228,9 @@ export class HypervisorVm implements HostedVm {
     const { columns, rows, scrollbackBytes } = options;
     const console = await vm.console({ scrollBackBytes: scrollbackBytes });
     const writer = console.input.getWriter();
+    // What comes from a client is a whole frame: only its size is the monitor's business.
     const resize = (size: { columns: number; rows: number }) => {
-      vm.resizeConsole(size).catch(() => undefined);
+      vm.resizeConsole({ columns: size.columns, rows: size.rows }).catch(() => undefined);
     };
     resize({ columns, rows });
     return {
@@ -334,12 +336,14 @@ export class HypervisorVm implements HostedVm {
     return inspected === undefined ? undefined : join(inspected.folder, "console.log");
   }
 
+  /** What part of its memory the guest uses; the last that it said where it does not answer in time. */
   async #memoryShare(): Promise<number> {
     const { total, available } = await this.#guestMemory().catch(() => ({
       total: 0,
       available: 0,
     }));
-    return total > 0 ? Math.min(1, Math.max(0, 1 - available / total)) : 0;
+    if (total > 0) this.#lastShare = Math.min(1, Math.max(0, 1 - available / total));
+    return this.#lastShare;
   }
 
   async #guestMemory(): Promise<{ total: number; available: number }> {
