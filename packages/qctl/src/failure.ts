@@ -96,6 +96,9 @@ function exitOf(failure: Error): number | undefined {
 const parseMessage = (message: string): string =>
   message
     .replace(/\n?See more help with --help$/, "")
+    // How flags with several values are told from arguments, told to somebody who gave neither.
+    .replace(/\n+Note: [^]*$/, "")
+    .replace(/^Missing \d+ required args?:\s*/, "what is missing: ")
     .replace(/^The following errors? occurred:\s*/, "")
     .replace(/^Parsing (\S+) \n\t(.*)/s, (_, flag: string, said: string) =>
       said.startsWith(flag) ? said : `${flag}: ${said}`,

@@ -433,3 +433,10 @@ test("another server by --server → the context's token does not go there", asy
   expect(code).toBe(4);
   expect(stderr).toContain("QZ_QCTL_TOKEN_UNKNOWN");
 });
+
+test("a word that is missing → which one, and where help is, without a word on flags", async () => {
+  const { stderr, code } = await qctl("vm", "create");
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/^qctl: what is missing: name +Its name, also its host name\n→ `qctl vm/);
+  expect(stderr).not.toContain("Note:");
+});

@@ -8,16 +8,19 @@ import { liveServer, namesIn, processesOf } from "./support/live-server.ts";
 
 const server = liveServer(["images", "templates"]);
 
-/** What a server without VMs and tasks has: itself, and what stands by. */
-let quiet: { readonly processes: number; readonly files: readonly string[] };
-const left = () => ({
-  processes: processesOf(server.home).length,
-  files: ["vms", "files"].flatMap((name) => namesIn(join(server.home, name))),
-});
+/** What a server without work has not: VMs, files on their way, processes beside those that stand by. */
+const left = () => {
+  const standby = namesIn(join(server.home, "standby")).length;
+  return {
+    vms: namesIn(join(server.home, "vms")),
+    files: namesIn(join(server.home, "files")),
+    strays: Math.max(0, processesOf(`${server.home}/`).length - standby),
+  };
+};
+const quiet = { vms: [], files: [], strays: 0 };
 beforeAll(async () => {
-  // The process that stands by is made after the start.
+  // It is made after the start.
   await vi.waitUntil(() => namesIn(join(server.home, "standby")).length > 0, PATIENCE);
-  quiet = left();
 });
 
 function file(name: string, content: string | Uint8Array): string {
@@ -121,12 +124,7 @@ const REFUSED: readonly [string, () => readonly string[], number, RegExp][] = [
     USAGE,
     /pixels/,
   ],
-  [
-    "300 MB of nothing",
-    () => [...MAG, "--file", claim("hollow.csv", 300_000_000)],
-    USAGE,
-    /300000000 bytes|binary/,
-  ],
+  ["40 MB of nothing", () => [...MAG, "--file", claim("hollow.csv", 40_000_000)], USAGE, /binary/],
   [
     "a file of 11 GiB",
     () => [...MAG, "--file", claim("huge.csv", 11 * 2 ** 30)],
