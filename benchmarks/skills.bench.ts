@@ -11,14 +11,14 @@ import type { Case, Subject } from "./src/index.ts";
 
 /** Each skill with labelled synthetic input of two sizes, one about ten times the other. */
 const WORK = [
-  ["magnetic-survey", "5,000 points", { survey_id: "MAG-001", points: 5_000 }],
-  ["magnetic-survey", "50,000 points", { survey_id: "MAG-001", points: 50_000 }],
+  ["magnetic-survey", "2,000 points", { survey_id: "MAG-001", points: 2_000 }],
+  ["magnetic-survey", "20,000 points", { survey_id: "MAG-001", points: 20_000 }],
   ["gravity-reduction", "100 stations", { survey_id: "GRAV-001", stations: 100 }],
   ["gravity-reduction", "1,000 stations", { survey_id: "GRAV-001", stations: 1000 }],
   ["seismic-traces", "120 traces", { survey_id: "LINE-001", traces: 120 }],
   ["seismic-traces", "1,200 traces", { survey_id: "LINE-001", traces: 1200 }],
   ["shape-to-mesh", "16 cells an edge", { example: "gyroid", resolution: 16 }],
-  ["shape-to-mesh", "48 cells an edge", { example: "gyroid", resolution: 48 }],
+  ["shape-to-mesh", "40 cells an edge", { example: "gyroid", resolution: 40 }],
   ["train-model", "300 rows", { rows: 300, rounds: 30, epochs: 30 }],
   ["train-model", "3,000 rows", { rows: 3000, rounds: 30, epochs: 30 }],
   ["predict", "1,000 rows", { rows: 1_000 }],
@@ -28,7 +28,7 @@ const WORK = [
 // What the image has; the host's own Python may be another.
 const PYTHON = "/usr/bin/python3";
 const DEBIAN = ["python3-numpy", "python3-scipy", "python3-pil", "python3-onnx"];
-const MEMORY_MIB = 1024;
+const MEMORY_MIB = 512;
 
 const skills = await loadSkills([builtInSkills]);
 let folder: string | undefined;

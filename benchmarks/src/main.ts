@@ -1,9 +1,10 @@
 /**
- * `pnpm bench [name…] [--rounds=N] [--quick] [--case=TEXT]`: runs `benchmarks/<name>.bench.ts` (all without a
+ * `pnpm bench [name…] [--rounds=N] [--quick] [--case=TEXT [--keep]]`: runs `benchmarks/<name>.bench.ts` (all without a
  * name), prints a table for each, and writes `benchmarks/results/<name>.json`. `--quick` takes three
- * rounds, to see that a bench works; `--case` runs only those with the text in their name, or of that group. Both write nothing.
+ * rounds, to see that a bench works; `--case` runs only those with the text in their name, or of that group. Both write nothing,
+ * but with `--keep` the cases that ran take their places among the results that were written before.
  */
-import { globSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
@@ -11,7 +12,7 @@ import type { Bench, Case } from "./bench.ts";
 import { describeCommit, describeMachine } from "./machine.ts";
 import { groupMeans } from "./means.ts";
 import { provide } from "./peers.ts";
-import { runSession } from "./session.ts";
+import { type CaseResult, runSession } from "./session.ts";
 import { meansTable, table } from "./table.ts";
 
 const folder = join(import.meta.dirname, "..");
@@ -24,6 +25,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: "string" },
     quick: { type: "boolean", default: false },
     case: { type: "string", default: "" },
+    keep: { type: "boolean", default: false },
   },
 });
 const unknown = positionals.filter((name) => !known.includes(name));
@@ -57,7 +59,9 @@ async function runBench(name: string): Promise<void> {
   const means = groupMeans(cases);
   if (means.length > 0) console.log(`\n${meansTable(means)}`);
   console.log("A ratio above 1 says that ours is better; medians of interleaved rounds.");
-  if (values.quick || values.case !== "") return;
+  if (values.quick || (values.case !== "" && !values.keep)) return;
+  const file = join(folder, "results", `${name}.json`);
+  const before = values.keep ? resultsIn(file) : [];
   const record = {
     bench: name,
     summary: bench.summary,
@@ -66,16 +70,22 @@ async function runBench(name: string): Promise<void> {
     machine,
     rounds,
     means,
-    cases,
+    cases: all.cases.flatMap(({ name: wanted }) =>
+      [...cases, ...before].filter((result) => result.name === wanted).slice(0, 1),
+    ),
   };
   mkdirSync(join(folder, "results"), { recursive: true });
-  const file = join(folder, "results", `${name}.json`);
   writeFileSync(file, `${JSON.stringify(record, rounded, 2)}\n`);
   console.log(`Written to benchmarks/results/${name}.json`);
 }
 
 function isWanted({ name, group }: Case): boolean {
   return name.includes(values.case) || group === values.case;
+}
+
+function resultsIn(file: string): readonly CaseResult[] {
+  if (!existsSync(file)) return [];
+  return (JSON.parse(readFileSync(file, "utf8")) as { cases: CaseResult[] }).cases;
 }
 
 /** Six digits are more than any measurement has. */
