@@ -10,10 +10,11 @@ import { eq, eqz, toI32, toI64, zeroExtend } from "../semantics/integer-ops.ts";
 import { placeOf } from "../paging/place.ts";
 import { Segment, SegmentField, State, TlbEntry } from "../state/layout.ts";
 import { Record } from "../state/record.ts";
-import { call, i32, i64, select, v128 } from "../wasm/index.ts";
+import { call, f32, f64, i32, i64, select, v128 } from "../wasm/index.ts";
 import type {
   Callee,
   Expr,
+  F32,
   F64,
   FunctionBuilder,
   I32,
@@ -262,6 +263,40 @@ export class HandlerContext implements InstructionContext {
     if (shape.class === "mmx") this.f.store.i64(address, i64.const(0xffff), offset + 8);
   }
 
+  getFloat<T extends "f32" | "f64">(operand: number, type: T): Expr<T>;
+  getFloat(operand: number, type: "f32" | "f64"): F32 | F64 {
+    const load = type === "f64" ? f64.load : f32.load;
+    const shape = this.#operand(operand);
+    if (shape.class === "memory") {
+      return this.f.let<"f32" | "f64">(
+        load(this.translate(this.address(), shape.bits / 8, "read")),
+      );
+    }
+    return load(this.#registerAddress(operand), State.Xmm);
+  }
+
+  setFloat(operand: number, value: Expr<"f32" | "f64">): void {
+    const address = this.#registerAddress(operand);
+    if (isF64(value)) this.f.store.f64(address, value, State.Xmm);
+    else if (isF32(value)) this.f.store.f32(address, value, State.Xmm);
+  }
+
+  isNormal(): boolean {
+    return false;
+  }
+
+  noteNormal(): void {
+    // Nothing is known between handlers.
+  }
+
+  seldom<T extends readonly Expr[]>(
+    _name: string,
+    args: T,
+    condition: (f: FunctionBuilder, args: T) => I32,
+  ): I32 {
+    return condition(this.f, args);
+  }
+
   setState128(offset: number, value: V128): void {
     this.f.store.v128(this.#place.state, value, offset);
   }
@@ -272,10 +307,6 @@ export class HandlerContext implements InstructionContext {
 
   flagCarries(): I64 {
     return this.state64(State.FlagCarries);
-  }
-
-  setFlagResult(value: I64): void {
-    this.setState64(State.FlagResult, value);
   }
 
   setFlagCarries(low: I32, high: I32): void {
@@ -290,7 +321,7 @@ export class HandlerContext implements InstructionContext {
 
   setFlagWords(result: I64, low: I32, high: I32): void {
     const kept = this.f.let(high);
-    this.setFlagResult(result);
+    this.setState64(State.FlagResult, result);
     this.setFlagCarries(low, kept);
   }
 
@@ -409,6 +440,7 @@ export class HandlerContext implements InstructionContext {
 }
 
 const isF64 = (value: Expr): value is F64 => value.type === "f64";
+const isF32 = (value: Expr): value is F32 => value.type === "f32";
 
 function integerWidth(shape: OperandShape): Width {
   const { bits } = shape;

@@ -2,6 +2,17 @@ import { TlbEntry } from "../state/layout.ts";
 import { i32, i64 } from "../wasm/index.ts";
 import type { FunctionBuilder, I32, I64, Place } from "../wasm/index.ts";
 
+/** Takes bits 12–23 of a linear address, shifted right by 7, to an entry's offset in the TLB. */
+const INDEX_MASK = 0x1ffe0;
+
+/** The TLB's entry for a linear address. */
+export function tlbEntryOf(tlb: I32, linear: I64): I32 {
+  return i32.add(
+    tlb,
+    i32.and(i32.shr_u(i32.wrap_i64(linear), i32.const(7)), i32.const(INDEX_MASK)),
+  );
+}
+
 /** The place of a linear address in generated code, by the TLB entry that translates it. */
 export function placeOf(f: FunctionBuilder, linear: I64, entry: I32): Place {
   if (f.wide) return i64.add(linear, i64.load(entry, TlbEntry.Addend));

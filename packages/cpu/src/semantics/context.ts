@@ -1,4 +1,4 @@
-import type { FunctionBuilder, I32, I64, Int, Place, V128 } from "../wasm/index.ts";
+import type { Expr, F32, F64, FunctionBuilder, I32, I64, Int, Place, V128 } from "../wasm/index.ts";
 
 /** Integer widths of operands, in bits. */
 export type Width = 8 | 16 | 32 | 64;
@@ -24,8 +24,12 @@ export interface OperandShape {
   readonly bits: number;
 }
 
+/** A shift whose flags follow from what is shifted and the count, which is not zero. */
+export type ShiftOperation = "shl" | "shr" | "sar";
+
 /** An operation whose flags follow from its operands and result; `adc` and `sbb` with a carry in. */
-export type FlagOperation = "add" | "adc" | "sub" | "sbb" | "inc" | "dec" | "logic";
+export type FlagOperation =
+  "add" | "adc" | "sub" | "sbb" | "inc" | "dec" | "logic" | ShiftOperation;
 
 /** Everything about an instruction that its description may depend on when code is generated. */
 export interface Shape {
@@ -104,13 +108,20 @@ export interface InstructionContext {
    * as an x87 register become ones.
    */
   setLow(operand: number, width: 32 | 64, value: Int): void;
+  /** The lowest number of an XMM operand, or one in memory, with the bits that it has. */
+  getFloat<T extends "f32" | "f64">(operand: number, type: T): Expr<T>;
+  /** Replaces the lowest number of an XMM register operand. */
+  setFloat(operand: number, value: Expr<"f32" | "f64">): void;
+  /** Whether it is known already that the lowest number of an operand is no denormal. */
+  isNormal(operand: number, type: "f32" | "f64"): boolean;
+  /** Says that from here on the lowest number of an XMM register operand is no denormal. */
+  noteNormal(operand: number, type: "f32" | "f64"): void;
   /** A 128-bit field of the vCPU's state. */
   setState128(offset: number, value: V128): void;
 
   /** The words flags are kept in; use `flags.ts`. */
   flagResult(): I64;
   flagCarries(): I64;
-  setFlagResult(value: I64): void;
   setFlagCarries(low: I32, high: I32): void;
   /** Both at once. */
   setFlagWords(result: I64, low: I32, high: I32): void;
@@ -129,6 +140,16 @@ export interface InstructionContext {
   state64(offset: number): I64;
   setState32(offset: number, value: I32): void;
   setState64(offset: number, value: I64): void;
+
+  /**
+   * A condition that is seldom asked for, by a name of its own: where that saves code it becomes a function of
+   * `args`, on which alone the condition may depend.
+   */
+  seldom<T extends readonly Expr[]>(
+    name: string,
+    args: T,
+    condition: (f: FunctionBuilder, args: T) => I32,
+  ): I32;
 
   /** Address of the next instruction. */
   nextRip(): I64;

@@ -4,7 +4,7 @@ import type { Descriptions } from "./context.ts";
 import { control } from "./control.ts";
 import { move } from "./move.ts";
 import { multiply } from "./multiply.ts";
-import { shift } from "./shift.ts";
+import { shifts } from "./shift.ts";
 import { sseArithmetic } from "./sse-arithmetic.ts";
 import { sseCompare } from "./sse-compare.ts";
 import { sseControl } from "./sse-control.ts";
@@ -22,7 +22,7 @@ export const descriptions: Descriptions = {
   ...control,
   ...move,
   ...multiply,
-  ...shift,
+  ...shifts,
   ...sseArithmetic,
   ...sseCompare,
   ...sseControl,

@@ -1,7 +1,7 @@
 import { i32, i64, select } from "../wasm/index.ts";
-import type { I32, Int } from "../wasm/index.ts";
-import type { FlagOperation, InstructionContext, Width } from "./context.ts";
-import { and, constant, not, or, shr_u, signExtend64, toI32, xor } from "./integer-ops.ts";
+import type { I32, I64, Int } from "../wasm/index.ts";
+import type { FlagOperation, InstructionContext, ShiftOperation, Width } from "./context.ts";
+import { and, constant, not, or, shr_u, signExtend64, toI32, toI64, xor } from "./integer-ops.ts";
 
 /**
  * Status flags are kept as two words from which each flag follows without knowing the operation
@@ -70,9 +70,16 @@ export function setWordsOf(
   b: Int,
   result: Int,
 ): void {
+  const extended = signExtend64(width, result);
   if (operation === "logic") {
-    s.setFlagResult(signExtend64(width, result));
-    s.setFlagCarries(i32.const(0), i32.const(0));
+    s.setFlagWords(extended, i32.const(0), i32.const(0));
+    return;
+  }
+  if (isShift(operation)) {
+    const [old, count, shifted] = [toI64(a), toI64(b), toI64(result)];
+    const { carry, overflow } = shiftedOut(operation, i64.const(width), old, count, shifted);
+    const cf = s.f.let(carry);
+    s.setFlagWords(extended, i32.const(0), carryWord(cf, overflow));
     return;
   }
   const adds = operation === "add" || operation === "adc" || operation === "inc";
@@ -83,9 +90,8 @@ export function setWordsOf(
     const top = s.f.let(topCarries(width, carries));
     // OF is bit 31 ^ bit 30; keep it while bit 31 becomes the old CF.
     const of = i32.xor(i32.shr_u(top, i32.const(31)), i32.shr_u(top, i32.const(30)));
-    setCarryAndOverflow(s, low, cf, of);
-  } else s.setFlagCarries(low, topCarries(width, carries));
-  s.setFlagResult(signExtend64(width, result));
+    s.setFlagWords(extended, low, carryWord(cf, of));
+  } else s.setFlagWords(extended, low, topCarries(width, carries));
 }
 
 /** Sets CF and OF from values whose bit 0 counts, AF from bit 3 of `low`. The result word is left alone. */
@@ -94,8 +100,8 @@ export function setCarryAndOverflow(s: InstructionContext, low: I32, cf: I32, of
   s.setFlagCarries(low, carryWord(carry, of));
 }
 
-/** Flags of a shift: CF and OF given, AF clear, the others from the result. */
-export function setShiftFlags(
+/** Flags of a double shift: CF and OF given, AF clear, the others from the result. */
+export function setDoubleShiftFlags(
   s: InstructionContext,
   width: Width,
   result: Int,
@@ -104,6 +110,39 @@ export function setShiftFlags(
 ): void {
   const carry = s.f.let(cf);
   s.setFlagWords(signExtend64(width, result), i32.const(0), carryWord(carry, of));
+}
+
+export const isShift = (operation: FlagOperation): operation is ShiftOperation =>
+  operation === "shl" || operation === "shr" || operation === "sar";
+
+/**
+ * The last bit that a shift moved out, and OF, both as 0 or 1. The width may be known at run time only.
+ * @param old the operand, zero-extended; @param count not zero, less than 32 for operands below 64 bits.
+ */
+export function shiftedOut(
+  operation: ShiftOperation,
+  width: I64,
+  old: I64,
+  count: I64,
+  result: I64,
+): { carry: I32; overflow: I32 } {
+  const one = i64.const(1);
+  const bit = (value: I64, position: I64): I32 =>
+    i32.and(i32.wrap_i64(i64.shr_u(value, position)), i32.const(1));
+  const top = bit(result, i64.sub(width, one));
+  if (operation === "shl") {
+    // A count beyond the width makes this a shift by more than the operand has bits.
+    const carry = bit(old, i64.sub(width, count));
+    return { carry, overflow: i32.xor(top, carry) };
+  }
+  const before = i64.sub(count, one);
+  if (operation === "shr") {
+    const next = bit(result, i64.sub(width, i64.const(2)));
+    return { carry: bit(old, before), overflow: i32.xor(top, next) };
+  }
+  const above = i64.sub(i64.const(64), width);
+  const signed = i64.shr_s(i64.shl(old, above), above);
+  return { carry: bit(i64.shr_s(signed, before), i64.const(0)), overflow: i32.const(0) };
 }
 
 /** CF and OF where the carries' high half has them. */

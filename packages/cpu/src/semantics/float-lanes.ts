@@ -1,5 +1,5 @@
 import { f32, f32x4, f64, f64x2, i32, i64, v128 } from "../wasm/index.ts";
-import type { Expr, I32, Int, V128 } from "../wasm/index.ts";
+import type { Expr, FunctionBuilder, I32, Int, V128 } from "../wasm/index.ts";
 import { State } from "../state/layout.ts";
 import type { InstructionContext } from "./context.ts";
 import { eqz, ge_u, le_u, lt_u, shl, sub, toI32, toI64 } from "./integer-ops.ts";
@@ -15,6 +15,7 @@ type Float<T extends "f32" | "f64"> = Expr<T>;
 
 /** The operations on one floating-point type that the descriptions need, on bits (`I32`, `I64`) and values. */
 export interface ScalarFormat<T extends "f32" | "f64"> {
+  readonly type: T;
   readonly width: 32 | 64;
   readonly value: (bits: Int) => Float<T>;
   readonly bits: (value: Float<T>) => Int;
@@ -42,6 +43,7 @@ const asF32 = (bits: Int): Expr<"f32"> => f32.reinterpret_i32(toI32(bits));
 const asF64 = (bits: Int): Expr<"f64"> => f64.reinterpret_i64(toI64(bits));
 
 export const SINGLE: ScalarFormat<"f32"> = {
+  type: "f32",
   width: 32,
   value: asF32,
   bits: i32.reinterpret_f32,
@@ -53,6 +55,7 @@ export const SINGLE: ScalarFormat<"f32"> = {
 };
 
 export const DOUBLE: ScalarFormat<"f64"> = {
+  type: "f64",
   width: 64,
   value: asF64,
   bits: i64.reinterpret_f64,
@@ -87,6 +90,21 @@ export function isOrdinary(bits: Int): I32 {
   const first = TWICE_LEAST[sizeOf(bits)] + 1n;
   const count = TWICE_INFINITY[sizeOf(bits)] - first;
   return lt_u(sub(magnitude(bits), number(bits, first)), number(bits, count));
+}
+
+/** Where the exponent and the numbers around it lie in the upper half of a double, or in a single. */
+const UPPER = {
+  f32: { least: 0x0200_0000, infinity: 0xff00_0000 },
+  f64: { least: 0x0040_0000, infinity: 0xffe0_0000 },
+} as const;
+
+/** Zero, tiny, infinite or no number: a short test, true of nothing but these and of the least binade. */
+export function isUnusual<T extends "f32" | "f64">(format: ScalarFormat<T>, value: Float<T>): I32 {
+  const bits = format.bits(value);
+  const upper = bits.type === "i64" ? i32.wrap_i64(i64.shr_u(bits, i64.const(32))) : bits;
+  const { least, infinity } = UPPER[format.type];
+  const twice = i32.shl(upper, i32.const(1));
+  return i32.ge_u(i32.sub(twice, i32.const(least)), i32.const(infinity - least));
 }
 
 /** Neither a denormal nor a NaN. */
@@ -126,14 +144,14 @@ export function roundingMode(s: InstructionContext): I32 {
 
 /** Whether `a + b = r` without rounding: Knuth's error term is zero. */
 export function exactSum<T extends "f32" | "f64">(
-  s: InstructionContext,
+  f: FunctionBuilder,
   format: ScalarFormat<T>,
   a: Float<T>,
   b: Float<T>,
   r: Float<T>,
 ): I32 {
   const { operations: o } = format;
-  const second = s.f.let(o.sub(r, a));
+  const second = f.let(o.sub(r, a));
   const error = o.add(o.sub(a, o.sub(r, second)), o.sub(b, second));
   return o.eq(error, o.const(0));
 }

@@ -1,12 +1,18 @@
 import { i32, i64 } from "../wasm/index.ts";
 import type { I32, I64, Int } from "../wasm/index.ts";
 import { widthOf } from "./arithmetic.ts";
-import type { Description, Descriptions, InstructionContext, Width } from "./context.ts";
-import { carryFlag, setRotateFlags, setShiftFlags } from "./flags.ts";
+import type {
+  Description,
+  Descriptions,
+  InstructionContext,
+  ShiftOperation,
+  Width,
+} from "./context.ts";
+import { carryFlag, setRotateFlags, setDoubleShiftFlags } from "./flags.ts";
 import { constant, or, shl, shr_s, shr_u, signExtend, sub, toI32, toI64 } from "./integer-ops.ts";
 
-/** Writes the flags of a rotate or shift from CF (bit 0) and OF (bit 0); shifts also set SF, ZF, PF. */
-type FlagWriter = (cf: I32, of: I32, result: Int) => void;
+/** Writes the flags of a rotate from CF (bit 0) and OF (bit 0). */
+type FlagWriter = (cf: I32, of: I32) => void;
 
 /** The masked count as i32: 5 bits, 6 for 64-bit operands. */
 function countOf(s: InstructionContext, width: Width, operand: number): I32 {
@@ -37,68 +43,46 @@ const next = (width: Width, value: Int): I32 => bit(value, constant(width, width
  * memory is still read and written.
  */
 function shifter(
-  body: (s: InstructionContext, width: Width, old: Int, count: I32, write: FlagWriter) => Int,
-  setsResult: boolean,
+  body: (s: InstructionContext, width: Width, old: Int, count: I32) => Int,
 ): Description {
   return {
     describe(s) {
       const { f } = s;
       const width = widthOf(s, 0);
       const count = f.let(countOf(s, width, 1));
-      const write: FlagWriter = (cf, of, result) => {
-        const carry = f.let(cf);
-        const overflow = f.let(of);
-        if (!setsResult) {
-          setRotateFlags(s, carry, overflow);
-          return;
-        }
-        setShiftFlags(s, width, result, carry, overflow);
-      };
       s.update(0, (old) => {
+        if (count.constant !== undefined && count.constant !== 0) return body(s, width, old, count);
         const result = width === 64 ? f.local("i64") : f.local("i32");
         const assign = (value: Int): void => {
           if (result.type === "i64") f.set(result, toI64(value));
           else f.set(result, toI32(value));
         };
         assign(old);
-        unlessZero(s, count, () => assign(f.let(body(s, width, old, count, write))));
+        unlessZero(s, count, () => assign(body(s, width, old, count)));
         return result.get;
       });
     },
   };
 }
 
-const shiftLeft = shifter((s, width, old, count, write) => {
-  const amount = s.f.let(typed(width, count));
-  const result = s.f.let(shl(old, amount));
-  // The last bit out: for narrow operands it is still there, just above the width.
-  const cf =
-    width === 64
-      ? bit(old, sub(constant(64, 64), amount))
-      : width === 32
-        ? toI32(i64.shr_u(i64.shl(toI64(old), toI64(amount)), i64.const(32)))
-        : i32.shr_u(toI32(result), i32.const(width));
-  const carry = s.f.let(i32.and(cf, i32.const(1)));
-  write(carry, i32.xor(top(width, result), carry), result);
-  return result;
-}, true);
+const shift = (operation: ShiftOperation, shifted: (old: Int, by: Int) => Int): Description =>
+  shifter((s, width, old, count) => {
+    const amount = s.f.let(typed(width, count));
+    const value = operation === "sar" ? s.f.let(signExtend(width, old)) : old;
+    const result = s.f.let(shifted(value, amount));
+    s.setOperationFlags(operation, width, old, amount, result);
+    return result;
+  });
 
-const shiftRight = shifter((s, width, old, count, write) => {
-  const amount = s.f.let(typed(width, count));
-  const result = s.f.let(shr_u(old, amount));
-  const cf = bit(old, sub(amount, constant(width, 1)));
-  write(cf, i32.xor(top(width, result), next(width, result)), result);
-  return result;
-}, true);
-
-const shiftArithmetic = shifter((s, width, old, count, write) => {
-  const amount = s.f.let(typed(width, count));
-  const signed = s.f.let(signExtend(width, old));
-  const result = s.f.let(shr_s(signed, amount));
-  const cf = i32.and(toI32(shr_s(signed, sub(amount, constant(width, 1)))), i32.const(1));
-  write(cf, i32.const(0), result);
-  return result;
-}, true);
+const rotate = (
+  body: (s: InstructionContext, width: Width, old: Int, count: I32, write: FlagWriter) => Int,
+): Description =>
+  shifter((s, width, old, count) =>
+    body(s, width, old, count, (cf, of) => {
+      const carry = s.f.let(cf);
+      setRotateFlags(s, carry, s.f.let(of));
+    }),
+  );
 
 /** A rotation of the low `width` bits by any count. */
 function rotated(width: Width, value: Int, count: I32, direction: "left" | "right"): Int {
@@ -115,23 +99,23 @@ function rotated(width: Width, value: Int, count: I32, direction: "left" | "righ
   return i32.and(both, i32.const(2 ** width - 1));
 }
 
-const rotateLeft = shifter((s, width, old, count, write) => {
+const rotateLeft = rotate((s, width, old, count, write) => {
   const result = s.f.let(rotated(width, old, count, "left"));
   const carry = s.f.let(i32.and(toI32(result), i32.const(1)));
-  write(carry, i32.xor(top(width, result), carry), result);
+  write(carry, i32.xor(top(width, result), carry));
   return result;
-}, false);
+});
 
-const rotateRight = shifter((s, width, old, count, write) => {
+const rotateRight = rotate((s, width, old, count, write) => {
   const result = s.f.let(rotated(width, old, count, "right"));
   const carry = s.f.let(top(width, result));
-  write(carry, i32.xor(carry, next(width, result)), result);
+  write(carry, i32.xor(carry, next(width, result)));
   return result;
-}, false);
+});
 
 /** Rotates of `width + 1` bits through CF. */
 function rotateCarry(direction: "left" | "right"): Description {
-  return shifter((s, width, old, count, write) => {
+  return rotate((s, width, old, count, write) => {
     const { f } = s;
     const carryIn = f.let(i64.extend_i32_u(carryFlag(s)));
     if (width === 64) {
@@ -157,7 +141,7 @@ function rotateCarry(direction: "left" | "right"): Description {
             ];
       const carry = f.let(cf);
       const kept = f.let(result);
-      write(carry, rotateOverflow(width, kept, carry, direction), kept);
+      write(carry, rotateOverflow(width, kept, carry, direction));
       return kept;
     }
     const turn = width === 32 ? count : i32.rem_u(count, i32.const(width + 1));
@@ -168,9 +152,9 @@ function rotateCarry(direction: "left" | "right"): Description {
     const turned = f.let(i64.or(i64.shl(whole, left), i64.shr_u(whole, right)));
     const result = f.let(i32.wrap_i64(i64.and(turned, i64.const(2n ** BigInt(width) - 1n))));
     const carry = f.let(bit(turned, i64.const(width)));
-    write(carry, rotateOverflow(width, result, carry, direction), result);
+    write(carry, rotateOverflow(width, result, carry, direction));
     return result;
-  }, false);
+  });
 }
 
 function rotateOverflow(width: Width, result: Int, carry: I32, direction: "left" | "right"): I32 {
@@ -200,7 +184,7 @@ function double(direction: "left" | "right"): Description {
           const carry = f.let(cf);
           const kept = f.let(value);
           const of = i32.xor(top(width, kept), top(width, old));
-          setShiftFlags(s, width, kept, carry, of);
+          setDoubleShiftFlags(s, width, kept, carry, of);
           assign(kept);
         });
         return result.get;
@@ -246,11 +230,11 @@ function doubleShift(
 }
 
 /** Shifts and rotates (Intel SDM vol. 1, 5.1.5). */
-export const shift: Descriptions = {
-  shl: shiftLeft,
-  sal: shiftLeft,
-  shr: shiftRight,
-  sar: shiftArithmetic,
+export const shifts: Descriptions = {
+  shl: shift("shl", shl),
+  sal: shift("shl", shl),
+  shr: shift("shr", shr_u),
+  sar: shift("sar", shr_s),
   rol: { ...rotateLeft, group: "rare" },
   ror: { ...rotateRight, group: "rare" },
   rcl: { ...rotateCarry("left"), group: "rare" },

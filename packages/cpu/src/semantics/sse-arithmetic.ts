@@ -1,5 +1,5 @@
 import { i32, i64x2, v128 } from "../wasm/index.ts";
-import type { Expr, I32, Int, V128 } from "../wasm/index.ts";
+import type { Expr, FunctionBuilder, I32, Int, V128 } from "../wasm/index.ts";
 import type { Description, Descriptions, InstructionContext } from "./context.ts";
 import {
   DOUBLE,
@@ -10,6 +10,7 @@ import {
   exactSum,
   isOrdinary,
   isPlain,
+  isUnusual,
   isZeroValue,
   nonZero,
   notDenormal,
@@ -26,9 +27,11 @@ import { ZERO, helpWith, helped, lanes, source } from "./vector-operands.ts";
 /** One scalar operation: its value, whether the value may stand, and whether it is exact. */
 interface ScalarOperation<T extends "f32" | "f64"> {
   value(a: Expr<T>, b: Expr<T>): Expr<T>;
-  /** On the bits of operands and result. */
+  /** On the bits of operands and result. Of usual numbers it is always true. */
   accepts(a: Int, b: Int, r: Int): I32;
-  exact(s: InstructionContext, a: Int, b: Int, r: Int): I32;
+  exact(f: FunctionBuilder, a: Expr<T>, b: Expr<T>, r: Expr<T>): I32;
+  /** Has one operand. */
+  readonly unary?: true;
 }
 
 /** A scalar's bits as the vector that its helper finds. */
@@ -36,27 +39,48 @@ export const asVector = (bits: Int): V128 => i64x2.replace_lane(ZERO, 0, toI64(b
 
 /** ADDSS and its like: the low element of the destination changes. */
 function scalar<T extends "f32" | "f64">(
+  name: string,
   format: ScalarFormat<T>,
   operation: ScalarOperation<T>,
 ): Description {
-  const { width } = format;
+  const { type, bits } = format;
   return {
     group: "main",
     describe(s) {
       const { f } = s;
-      const b = f.let(s.getLow(1, width));
-      const a = f.let(s.getLow(0, width));
-      const r = f.let(format.bits(operation.value(format.value(a), format.value(b))));
+      const b = f.let(s.getFloat(1, type));
+      const a = f.let(s.getFloat(0, type));
+      const r = f.let(operation.value(a, b));
+      const numbers = [a, b, r] as const;
+      // What was looked at is not looked at again.
+      const tested = [r];
+      if (operation.unary !== true && !s.isNormal(0, type)) tested.push(a);
+      if (!s.isNormal(1, type)) tested.push(b);
       f.block((slow) => {
-        f.brIf(slow, i32.eqz(operation.accepts(a, b, r)));
+        f.block((usual) => {
+          f.block((unusual) => {
+            for (const value of tested) f.brIf(unusual, isUnusual(format, value));
+            f.br(usual);
+          });
+          const accepted = s.seldom(`${name} accepts`, numbers, (g, args) => {
+            const [x, y, z] = args.map((value) => g.let(bits(value))) as [Int, Int, Int];
+            return operation.accepts(x, y, z);
+          });
+          f.brIf(slow, i32.eqz(accepted));
+        });
         f.if(i32.eqz(roundsQuietly(s)), () => {
           f.brIf(slow, i32.eqz(roundsToNearest(s)));
-          f.brIf(slow, i32.eqz(operation.exact(s, a, b, r)));
+          const exact = s.seldom(`${name} exact`, numbers, (g, args) =>
+            operation.exact(g, ...args),
+          );
+          f.brIf(slow, i32.eqz(exact));
         });
-        s.setLow(0, width, r);
+        s.setFloat(0, r);
+        s.noteNormal(0, type);
+        s.noteNormal(1, type);
         s.done();
       });
-      helpWith(s, asVector(b));
+      helpWith(s, asVector(bits(b)));
     },
   };
 }
@@ -66,44 +90,51 @@ function scalars<T extends "f32" | "f64">(
   suffix: "ss" | "sd",
   format: ScalarFormat<T>,
 ): Descriptions {
-  const { operations: o, value, exactProduct } = format;
+  const { operations: o, bits, exactProduct } = format;
   // Sums of plain numbers are zero or normal, or exact.
   const sum = (a: Int, b: Int, r: Int): I32 =>
     i32.and(i32.and(notDenormal(a), notDenormal(b)), i32.or(isOrdinary(r), isZeroValue(r)));
-  return {
-    [`add${suffix}`]: scalar(format, {
-      value: o.add,
-      accepts: sum,
-      exact: (s, a, b, r) => exactSum(s, format, value(a), value(b), value(r)),
-    }),
-    [`sub${suffix}`]: scalar(format, {
+  const product = (f: FunctionBuilder, a: Expr<T>, b: Expr<T>, r: Expr<T>): I32 =>
+    exactProduct(f.let(bits(a)), f.let(bits(b)), f.let(bits(r)));
+  const operations: Record<string, ScalarOperation<T>> = {
+    add: { value: o.add, accepts: sum, exact: (f, a, b, r) => exactSum(f, format, a, b, r) },
+    sub: {
       value: o.sub,
       accepts: sum,
-      exact: (s, a, b, r) => exactSum(s, format, value(a), o.neg(value(b)), value(r)),
-    }),
-    [`mul${suffix}`]: scalar(format, {
+      exact: (f, a, b, r) => exactSum(f, format, a, o.neg(b), r),
+    },
+    mul: {
       value: o.mul,
       accepts: (a, b, r) =>
         i32.and(
           i32.and(notDenormal(a), notDenormal(b)),
           i32.or(isOrdinary(r), i32.and(isZeroValue(r), i32.or(isZeroValue(a), isZeroValue(b)))),
         ),
-      exact: (_, a, b, r) => exactProduct(a, b, r),
-    }),
-    [`div${suffix}`]: scalar(format, {
+      exact: product,
+    },
+    div: {
       value: o.div,
       accepts: (a, b, r) =>
         i32.and(
           i32.and(notDenormal(a), notDenormal(b)),
           i32.or(isOrdinary(r), i32.and(isZeroValue(r), isZeroValue(a))),
         ),
-      exact: (_, a, b, r) => exactProduct(b, r, a),
-    }),
-    [`sqrt${suffix}`]: scalar(format, {
+      exact: (f, a, b, r) => product(f, b, r, a),
+    },
+    sqrt: {
       value: (_, b) => o.sqrt(b),
       accepts: (_, b, r) => i32.and(notDenormal(b), i32.or(isOrdinary(r), isZeroValue(r))),
-      exact: (_, __, b, r) => exactProduct(r, r, b),
-    }),
+      exact: (f, _, b, r) => product(f, r, r, b),
+      unary: true,
+    },
+  };
+  return {
+    ...Object.fromEntries(
+      Object.entries(operations).map(([operation, does]) => {
+        const name = `${operation}${suffix}`;
+        return [name, scalar(name, format, does)];
+      }),
+    ),
     [`min${suffix}`]: extreme(format, o.lt),
     [`max${suffix}`]: extreme(format, (a, b) => o.lt(b, a)),
   };

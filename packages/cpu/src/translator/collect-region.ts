@@ -13,6 +13,12 @@ const FARTHEST_GUESS = 1024;
 /** How often a block must have been entered to be taken into a region. */
 const WARM = 4;
 
+/**
+ * The longest block that is written into each region that leads to it. Others are left to the region that has them: code
+ * is compiled once, for some ten nanoseconds a transition.
+ */
+const MOST_AGAIN = 4;
+
 /** Where a branch leads, as far as that was known when the region was collected. */
 export interface Target {
   /** Offset of the instruction in the WebAssembly memory. */
@@ -56,7 +62,8 @@ export type BlockEnd =
 /** The code that a region covers. */
 export interface Region {
   readonly mode: CodeMode;
-  /** In the order in which they are written. */
+  /** Offset of the block that was hot. */
+  readonly entry: number;
   readonly blocks: readonly Block[];
   readonly instructions: number;
 }
@@ -68,6 +75,8 @@ export interface CodeSource {
   readonly shapes: readonly (Shape | undefined)[];
   /** How often a block is entered before it is hot. */
   readonly threshold: number;
+  /** The fewest instructions of a region without a loop. */
+  readonly least: number;
   /** Offsets of the blocks that are known in a page. */
   blocksIn(page: number): number[];
   /** Offset in the WebAssembly memory of code at an address, or −1 if that is not known without further ado. */
@@ -95,10 +104,12 @@ export function collectRegion(
     const { offset, ripPage: page } = queue[at] as { offset: number; ripPage: bigint };
     if (blocks.has(offset)) continue;
     const record = mode.records.get(offset);
-    if (record === undefined || (offset !== entry && !isWarm(source, record))) continue;
+    if (record === undefined) continue;
+    const elsewhere = offset !== entry && countOf(source, record) === HEAD_LIVE;
+    if (offset !== entry && !elsewhere && !isWarm(source, record)) continue;
     const read = readBlock(source, mode, record, offset, page);
     const { block } = read;
-    if (block.steps.length === 0) continue;
+    if (block.steps.length === 0 || (elsewhere && block.steps.length > MOST_AGAIN)) continue;
     // A block that another runs into ends there; what it would run on into is there already.
     cutAtLeaders(block, blocks);
     for (const other of blocks.values()) instructions -= cutAt(other, block.offset);
@@ -107,7 +118,18 @@ export function collectRegion(
     queue.push(...read.successors);
   }
   if (instructions === 0 || !blocks.has(entry)) return undefined;
-  return { mode, blocks: inOrder([...blocks.values()]), instructions };
+  if (instructions < source.least && !hasLoop(blocks)) return undefined;
+  return { mode, entry, blocks: inOrder([...blocks.values()]), instructions };
+}
+
+/** Whether some block leads to one that is no later in memory. */
+function hasLoop(blocks: ReadonlyMap<number, Block>): boolean {
+  const leadsBack = (from: number, target: Target | undefined): boolean =>
+    target !== undefined && target.offset <= from && blocks.has(target.offset);
+  for (const { offset, steps } of blocks.values()) {
+    if (steps.some(({ target }) => leadsBack(offset, target))) return true;
+  }
+  return false;
 }
 
 /** Pages in the order of their discovery, code inside a page by address: loops then lead back, most else ahead. */
@@ -118,9 +140,13 @@ function inOrder(blocks: Block[]): Block[] {
   return blocks.toSorted((a, b) => rank(a) - rank(b) || a.offset - b.offset);
 }
 
-function isWarm({ view, threshold }: CodeSource, record: number): boolean {
-  const count = view.getInt32(record - Record.Length + Head.Count, true);
-  // What is translated already is left to its own region: code is compiled once, for a few nanoseconds a transition.
+function countOf({ view }: CodeSource, record: number): number {
+  return view.getInt32(record - Record.Length + Head.Count, true);
+}
+
+function isWarm(source: CodeSource, record: number): boolean {
+  const { threshold } = source;
+  const count = countOf(source, record);
   if (count === HEAD_LIVE) return false;
   return count === HEAD_QUIET || count <= threshold - Math.min(WARM, threshold >> 1);
 }
@@ -157,17 +183,15 @@ interface Successor {
 
 /** Where a jump through a table may lead: to the blocks behind it that were entered most. */
 function guessesOf(source: CodeSource, mode: CodeMode, from: number, page: number): number[] {
-  const { view } = source;
-  const countOf = (offset: number): number => {
+  const left = (offset: number): number => {
     const record = mode.records.get(offset);
-    return record !== undefined && isWarm(source, record)
-      ? view.getInt32(record - Record.Length + Head.Count, true)
-      : Infinity;
+    const warm = record !== undefined && isWarm(source, record);
+    return warm ? countOf(source, record) : Infinity;
   };
   return source
     .blocksIn(page)
     .filter((offset) => Math.abs(offset - from) < FARTHEST_GUESS)
-    .map((offset) => ({ offset, count: countOf(offset) }))
+    .map((offset) => ({ offset, count: left(offset) }))
     .filter(({ count }) => count !== Infinity)
     .toSorted((a, b) => a.count - b.count)
     .slice(0, MOST_GUESSES)

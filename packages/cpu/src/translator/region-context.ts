@@ -6,12 +6,27 @@ import type {
   Width,
 } from "../semantics/context.ts";
 import { toI32, toI64, zeroExtend } from "../semantics/integer-ops.ts";
-import { placeOf } from "../paging/place.ts";
+import { placeOf, tlbEntryOf } from "../paging/place.ts";
 import { Segment, SegmentField, State, TlbEntry } from "../state/layout.ts";
 import { Record } from "../state/record.ts";
-import { i32, i64, v128 } from "../wasm/index.ts";
-import type { FunctionBuilder, I32, I64, Int, Local, Place, V128 } from "../wasm/index.ts";
+import { call, f32, f64, i32, i64, v128 } from "../wasm/index.ts";
+import type {
+  Callee,
+  Expr,
+  F32,
+  F64,
+  FunctionBuilder,
+  I32,
+  I64,
+  Int,
+  Local,
+  Place,
+  V128,
+  ValueType,
+} from "../wasm/index.ts";
+import { sameFlags } from "./region-flags.ts";
 import type { KnownFlags, RegionFlags } from "./region-flags.ts";
+import type { RegionVectors } from "./region-vectors.ts";
 
 /** What a region's instructions share: the function, the registers in locals, the flags. */
 export interface RegionFrame {
@@ -22,8 +37,16 @@ export interface RegionFrame {
   /** rip less the offset in the page, of the block that is running. */
   readonly ripPage: Local<"i64">;
   readonly flags: RegionFlags;
+  readonly vectors: RegionVectors;
   register(number: number): Local<"i64">;
+  /** MXCSR. */
+  control(): Local<"i32">;
+  /** A function of the module, written when it is asked for first. */
+  shared(name: string, parameters: readonly ValueType[], write: SharedWriter): Callee;
 }
+
+/** Writes the value of a module's function. */
+export type SharedWriter = (f: FunctionBuilder, args: readonly Expr[]) => I32;
 
 /** Where the current instruction's code goes on or leaves the region. */
 export interface RegionExits {
@@ -147,15 +170,10 @@ export class RegionContext implements InstructionContext {
   translate(address: I64, bytes: number, access: "read" | "write" | "update"): Place {
     const { f } = this;
     const linear = f.let(address);
-    const entry = f.let(
-      i32.add(
-        this.#frame.tlb.get,
-        i32.and(i32.wrap_i64(i64.shr_u(linear, i64.const(7))), i32.const(0x1ffe0)),
-      ),
-    );
+    const entry = f.let(tlbEntryOf(this.#frame.tlb.get, linear));
     const last = bytes === 1 ? linear : i64.add(linear, i64.const(bytes - 1));
     const tag = i64.load(entry, access === "read" ? TlbEntry.Read : TlbEntry.Write);
-    f.if(i64.ne(tag, i64.and(last, i64.const(-4096))), () => this.#exits.interpret());
+    f.if(i64.ne(i64.and(last, i64.const(-4096)), tag), () => this.#exits.interpret());
     return f.let(placeOf(f, linear, entry));
   }
 
@@ -179,15 +197,16 @@ export class RegionContext implements InstructionContext {
 
   getVector(operand: number, aligned = false): V128 {
     const shape = this.#operand(operand);
-    if (shape.class !== "memory") return v128.load(this.#frame.state, this.#vector(operand));
+    if (shape.class === "xmm") return this.#frame.vectors.get(this.#field(operand));
+    if (shape.class === "mmx") return v128.load(this.#frame.state, this.#mmx(operand));
     if (aligned) this.#checkAligned();
     return this.f.let(v128.load(this.translate(this.address(), 16, "read")));
   }
 
   setVector(operand: number, value: V128, aligned = false): void {
     const shape = this.#operand(operand);
-    if (shape.class !== "memory") {
-      this.f.store.v128(this.#frame.state, value, this.#vector(operand));
+    if (shape.class === "xmm") {
+      this.#frame.vectors.set(this.#field(operand), value);
       return;
     }
     if (aligned) this.#checkAligned();
@@ -198,20 +217,54 @@ export class RegionContext implements InstructionContext {
   getLow(operand: number, width: 32 | 64): Int {
     const shape = this.#operand(operand);
     if (shape.class === "memory") return this.load(width, this.address());
-    const at = this.#vector(operand);
+    if (shape.class === "xmm") return this.#frame.vectors.getLow(this.#field(operand), width);
+    const at = this.#mmx(operand);
     return width === 64 ? i64.load(this.#frame.state, at) : i32.load(this.#frame.state, at);
   }
 
   setLow(operand: number, width: 32 | 64, value: Int): void {
     const shape = this.#operand(operand);
-    if (shape.class === "memory") {
-      this.store(width, this.address(), value);
-      return;
+    if (shape.class === "memory") this.store(width, this.address(), value);
+    else if (shape.class === "xmm") {
+      this.#frame.vectors.setLow(this.#field(operand), width, value);
+    } else {
+      const at = this.#mmx(operand);
+      if (width === 64) this.f.store.i64(this.#frame.state, toI64(value), at);
+      else this.f.store.i32(this.#frame.state, toI32(value), at);
+      this.f.store.i64(this.#frame.state, i64.const(0xffff), at + 8);
     }
-    const at = this.#vector(operand);
-    if (width === 64) this.f.store.i64(this.#frame.state, toI64(value), at);
-    else this.f.store.i32(this.#frame.state, toI32(value), at);
-    if (shape.class === "mmx") this.f.store.i64(this.#frame.state, i64.const(0xffff), at + 8);
+  }
+
+  getFloat<T extends "f32" | "f64">(operand: number, type: T): Expr<T>;
+  getFloat(operand: number, type: "f32" | "f64"): F32 | F64 {
+    const shape = this.#operand(operand);
+    if (shape.class === "xmm") return this.#frame.vectors.getFloat(this.#field(operand), type);
+    const place = this.translate(this.address(), shape.bits / 8, "read");
+    return this.f.let<"f32" | "f64">(type === "f64" ? f64.load(place) : f32.load(place));
+  }
+
+  setFloat(operand: number, value: Expr<"f32" | "f64">): void {
+    this.#frame.vectors.setFloat(this.#field(operand), value);
+  }
+
+  isNormal(operand: number, type: "f32" | "f64"): boolean {
+    const register = this.#operand(operand).class === "xmm";
+    return register && this.#frame.vectors.isNormal(this.#field(operand), type);
+  }
+
+  noteNormal(operand: number, type: "f32" | "f64"): void {
+    const register = this.#operand(operand).class === "xmm";
+    if (register) this.#frame.vectors.noteNormal(this.#field(operand), type);
+  }
+
+  seldom<T extends readonly Expr[]>(
+    name: string,
+    args: T,
+    condition: (f: FunctionBuilder, args: T) => I32,
+  ): I32 {
+    const types = args.map(({ type }) => type);
+    const write: SharedWriter = (f, parameters) => condition(f, parameters as unknown as T);
+    return call<"i32">(this.#frame.shared(name, types, write), ...args);
   }
 
   setState128(offset: number, value: V128): void {
@@ -226,20 +279,13 @@ export class RegionContext implements InstructionContext {
     return this.#frame.flags.carries;
   }
 
-  setFlagResult(value: I64): void {
-    this.#frame.flags.setResult(value);
-    this.#flagsSet();
-  }
-
   setFlagCarries(low: I32, high: I32): void {
     this.#frame.flags.setCarries(low, high);
     this.#flagsSet();
   }
 
   setFlagWords(result: I64, low: I32, high: I32): void {
-    const { flags } = this.#frame;
-    flags.setCarries(low, high);
-    flags.setResult(result);
+    this.#frame.flags.setWords(result, low, high);
     this.#flagsSet();
   }
 
@@ -266,6 +312,7 @@ export class RegionContext implements InstructionContext {
   }
 
   state32(offset: number): I32 {
+    if (offset === State.Mxcsr) return this.#frame.control().get;
     return i32.load(this.#frame.state, offset);
   }
 
@@ -274,6 +321,12 @@ export class RegionContext implements InstructionContext {
   }
 
   setState32(offset: number, value: I32): void {
+    if (offset === State.Mxcsr) {
+      const control = this.#frame.control();
+      this.f.set(control, value);
+      this.f.store.i32(this.#frame.state, control.get, offset);
+      return;
+    }
     this.f.store.i32(this.#frame.state, value, offset);
   }
 
@@ -338,9 +391,8 @@ export class RegionContext implements InstructionContext {
     return this.#view.getUint8(this.#record + Record.A + operand);
   }
 
-  #vector(operand: number): number {
-    const base = this.#operand(operand).class === "mmx" ? State.Fpu : State.Xmm;
-    return base + this.#field(operand);
+  #mmx(operand: number): number {
+    return State.Fpu + this.#field(operand);
   }
 
   #read(field: number, width: Width): Int {
@@ -370,12 +422,6 @@ export class RegionContext implements InstructionContext {
     const low = i32.and(i32.wrap_i64(this.address()), i32.const(15));
     this.f.if(low, () => this.raise());
   }
-}
-
-function sameFlags(a: KnownFlags, b: KnownFlags): boolean {
-  if (a === b) return true;
-  if (typeof a !== "object" || typeof b !== "object") return false;
-  return a.operation === b.operation && a.width === b.width;
 }
 
 function loadInteger(width: Width, place: Place): Int {

@@ -8,14 +8,16 @@ import { REGION_SIGNATURE } from "../state/status.ts";
 import { ModuleBuilder } from "../wasm/index.ts";
 import { collectRegion } from "./collect-region.ts";
 import type { Block, CodeSource, Region } from "./collect-region.ts";
-import { defineCarries } from "./region-flags.ts";
-import { writeRegion } from "./write-region.ts";
+import { defineFlagFunctions } from "./region-flags.ts";
+import { sharedFunctions, writeRegion } from "./write-region.ts";
 
 /** Regions alive at once at most, and guest instructions in them: some 100 bytes of machine code each. */
 export const MOST_REGIONS = 16384;
 const MOST_LIVE_INSTRUCTIONS = 400_000;
 /** How often a block is entered before it is translated. */
 const THRESHOLD = 2000;
+/** The fewest instructions that are worth a transition, where nothing is repeated. */
+const LEAST = 8;
 /** Regions that are compiled together; fewer when the first has waited long enough. */
 const BATCH = 64;
 const LONGEST_WAIT_MS = 30;
@@ -53,6 +55,8 @@ export interface TranslatorStatistics {
 /** A region on its way from collection to being dropped. */
 interface Live extends Derived {
   readonly region: Region;
+  /** The blocks at which it may be entered; known once it is written. */
+  entries: readonly number[];
   dropped: boolean;
   /** In the table of functions; −1 until it is installed. */
   index: number;
@@ -136,10 +140,23 @@ export class Translator {
     if (mode.records.get(entry) !== record) return;
     const { threshold } = this.#code;
     const blocksIn = (page: number): number[] => this.#code.blocksIn(mode, page);
-    const source: CodeSource = { view, shapes: this.#shapes, threshold, blocksIn, probe };
+    const source: CodeSource = {
+      view,
+      shapes: this.#shapes,
+      threshold,
+      least: this.#eager ? 1 : LEAST,
+      blocksIn,
+      probe,
+    };
     const region = collectRegion(source, mode, entry, ripPage);
     if (region !== undefined) {
-      const live: Live = { region, dropped: false, index: -1, drop: () => this.#drop(live) };
+      const live: Live = {
+        region,
+        entries: [],
+        dropped: false,
+        index: -1,
+        drop: () => this.#drop(live),
+      };
       this.#watch(live);
       // Nothing else needs to be made of the blocks that are in this region now.
       for (const block of region.blocks) {
@@ -195,10 +212,15 @@ export class Translator {
   #write(batch: readonly Live[]): Uint8Array<ArrayBuffer> {
     const builder = new ModuleBuilder(this.#memory.wide);
     const imported = builder.importGlobal("state", "i32");
-    const carries = defineCarries(builder);
-    const module = { view: this.#memory.arena.view, state: imported, carries };
-    batch.forEach(({ region }, i) => {
-      builder.define(REGION_SIGNATURE, (f) => writeRegion(f, region, module), `r${i}`);
+    const flags = defineFlagFunctions(builder);
+    const { view } = this.#memory.arena;
+    const module = { view, state: imported, flags, shared: sharedFunctions(builder) };
+    batch.forEach((live, i) => {
+      builder.define(
+        REGION_SIGNATURE,
+        (f) => (live.entries = writeRegion(f, live.region, module)),
+        `r${i}`,
+      );
     });
     return builder.encode(65536);
   }
@@ -223,6 +245,11 @@ export class Translator {
         if (live.region.mode.records.get(block.offset) !== record) return;
         const head = record - Record.Length;
         if (view.getInt32(head + Head.Count, true) === HEAD_LIVE) return;
+        if (!live.entries.includes(entry)) {
+          // In the middle of a loop: it gets a region of its own if it turns out to be entered often.
+          view.setInt32(head + Head.Count, this.#code.threshold, true);
+          return;
+        }
         view.setUint32(head + Head.Region, live.index, true);
         view.setUint32(head + Head.Entry, entry, true);
         view.setInt32(head + Head.Count, HEAD_LIVE, true);

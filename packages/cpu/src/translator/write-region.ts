@@ -1,216 +1,417 @@
 import { Handler } from "../interpreter/handlers.ts";
-import { isAt, placeOf } from "../paging/place.ts";
+import { isAt, placeOf, tlbEntryOf } from "../paging/place.ts";
 import { descriptions } from "../semantics/descriptions.ts";
 import { Segment, SegmentField, State, TlbEntry } from "../state/layout.ts";
 import { Record } from "../state/record.ts";
 import { RegionExit } from "../state/status.ts";
-import { call, i32, i64 } from "../wasm/index.ts";
-import type { Callee, FunctionBuilder, I32, I64, Label, Local, Place } from "../wasm/index.ts";
+import { i32, i64 } from "../wasm/index.ts";
+import type {
+  Callee,
+  FunctionBuilder,
+  I32,
+  I64,
+  Label,
+  Local,
+  ModuleBuilder,
+  Place,
+} from "../wasm/index.ts";
 import type { Block, Region, Step, Target } from "./collect-region.ts";
 import { RegionContext } from "./region-context.ts";
 import type { RegionExits, RegionFrame } from "./region-context.ts";
-import { RegionFlags } from "./region-flags.ts";
+import { RegionFlags, sameFlags } from "./region-flags.ts";
+import type { FlagFunctions, KnownFlags } from "./region-flags.ts";
+import { flowOf } from "./region-flow.ts";
+import type { BlockItem, Flow, Item, LoopItem } from "./region-flow.ts";
+import { RegionVectors } from "./region-vectors.ts";
 
 /** What the functions of a module share. */
 export interface RegionModule {
   readonly view: DataView;
   /** Offset of the vCPU's state. */
   readonly state: I32;
-  /** `defineCarries`. */
-  readonly carries: Callee;
+  readonly flags: FlagFunctions;
+  readonly shared: RegionFrame["shared"];
+}
+
+/** Functions of a module that its regions ask for by name; each is written when it is asked for first. */
+export function sharedFunctions(module: ModuleBuilder): RegionFrame["shared"] {
+  const known = new Map<string, Callee>();
+  return (name, parameters, write) => {
+    const made =
+      known.get(name) ??
+      module.define({ parameters, results: ["i32"] }, (f) => {
+        const args = f.parameters.map(({ get }) => get);
+        f.return(write(f, args));
+      });
+    known.set(name, made);
+    return made;
+  };
 }
 
 /** Return addresses that a RET compares with. */
 const MOST_RETURNS = 6;
+/** `next` when no block is asked for: a loop begins at its header. */
+const HEADER = -1;
 
-/** Writes a region's function. */
-export function writeRegion(f: FunctionBuilder, region: Region, module: RegionModule): void {
-  const { view } = module;
-  const left = f.parameters[0] as Local<"i32">;
-  const next = f.parameters[1] as Local<"i32">;
-  const stateLocal = f.local("i32");
-  const tlb = f.local("i32");
-  const ripPage = f.local("i64");
-  const state = module.state.constant === undefined ? stateLocal.get : module.state;
-  const registers = Array.from({ length: 16 }, () => f.local("i64"));
-  const used = new Set<number>();
-  const flags = new RegionFlags(f, module.carries);
-  const frame: RegionFrame = {
-    f,
-    state,
-    tlb,
-    ripPage,
-    flags,
-    register(number) {
-      used.add(number);
-      return registers[number] as Local<"i64">;
-    },
-  };
+/** Writes a region's function; the blocks at which it may be entered, by their numbers. */
+export function writeRegion(
+  f: FunctionBuilder,
+  region: Region,
+  module: RegionModule,
+): readonly number[] {
+  const writer = new RegionWriter(f, region, module);
+  writer.write();
+  return writer.entries;
+}
 
-  const { locals } = flags;
-  const answer = f.local("i32");
-  const givenBack = f.local("i32");
-  let out: Label | undefined;
-  /** Leaves; `unexecuted` instructions of the block's count are given back. */
-  const leave = (exit: number, unexecuted: number): void => {
-    f.set(answer, i32.const(exit));
-    f.set(givenBack, i32.const(unexecuted));
-    f.br(out as Label);
-  };
-  const leaveTo = (rip: I64, unexecuted: number): void => {
-    f.store.i64(state, rip, State.Rip);
-    leave(RegionExit.Look, unexecuted);
-  };
-  const ripOf = (inPage: number): I64 => i64.add(ripPage.get, i64.const(inPage));
-  const index = new Map(region.blocks.map((block, i) => [block.offset, i]));
-  const returns = returnPoints(region, index);
+class RegionWriter {
+  readonly #f: FunctionBuilder;
+  readonly #region: Region;
+  readonly #view: DataView;
+  readonly #stateGlobal: I32;
+  readonly #flow: Flow;
+  readonly #frame: RegionFrame;
+  readonly #flags: RegionFlags;
+  readonly #registers: readonly Local<"i64">[];
+  readonly #used = new Set<number>();
+  readonly #vectors: RegionVectors;
+  /** MXCSR, where the region asks for it. */
+  #control: Local<"i32"> | undefined;
+  /** Blocks of the region by the offset of their first instruction. */
+  readonly #index: ReadonlyMap<number, number>;
+  /** Blocks that calls of the region return to. */
+  readonly #returns: readonly number[];
+  /** Instructions left, less those of blocks that are done. */
+  readonly #left: Local<"i32">;
+  readonly #next: Local<"i32">;
+  readonly #dispatches: boolean;
+  readonly #stateLocal: Local<"i32">;
+  readonly #tlb: Local<"i32">;
+  readonly #ripPage: Local<"i64">;
+  readonly #answer: Local<"i32">;
+  /** Instructions done since `left` was counted. */
+  readonly #spent: Local<"i32">;
+  #out: Label | undefined;
+  readonly #labels = new Map<Item, Label>();
+  readonly #rounds = new Map<LoopItem, Label>();
+  /** What is known of the flags where a block begins, from the ways to it that are written. */
+  readonly #knownAt = new Map<number, KnownFlags>();
 
-  f.block((leaving) => {
-    out = leaving;
-    f.loop((again) => {
-      const labels: Label[] = [];
-      /** Goes on with a block: those behind are reached directly, those before through the loop. */
-      const goTo = (block: number, from: number): void => {
-        if (block > from) f.br(labels[block] as Label);
-        else {
-          f.set(next, i32.const(block));
-          f.br(again);
-        }
-      };
-      const enterPage = (rip: I64): void => {
-        f.set(ripPage, i64.and(rip, i64.const(-4096)));
-        f.store.i64(state, ripPage.get, State.RipPage);
-      };
-      /** What a linear address of code is in the memory; 0 if the TLB does not say. */
-      const locate = (rip: I64): Place => {
-        const entry = f.let(
-          i32.add(tlb.get, i32.and(i32.wrap_i64(i64.shr_u(rip, i64.const(7))), i32.const(0x1ffe0))),
-        );
-        const offset = f.local<"i32" | "i64">(f.wide ? "i64" : "i32");
-        f.set(offset, f.wide ? i64.const(0) : i32.const(0));
-        f.if(i64.eq(i64.load(entry, TlbEntry.Execute), i64.and(rip, i64.const(-4096))), () =>
-          f.set(offset, placeOf(f, rip, entry)),
-        );
-        return offset.get;
-      };
-      const follow = (
-        target: Target | undefined,
-        rip: () => I64,
-        from: number,
-        unexecuted: number,
-      ): void => {
-        const block = target === undefined ? undefined : index.get(target.offset);
-        const record = target && region.mode.records.get(target.offset);
-        if (target === undefined || (block === undefined && record === undefined)) {
-          leaveTo(rip(), unexecuted);
-          return;
-        }
-        const go = (): void => {
-          if (block === undefined) {
-            leave((record as number) | RegionExit.Block, unexecuted);
-            return;
-          }
-          if (unexecuted !== 0) f.set(left, i32.add(left.get, i32.const(unexecuted)));
-          goTo(block, from);
-        };
-        if (!target.crosses) {
-          go();
-          return;
-        }
-        const to = f.let(rip());
-        f.if(isAt(locate(to), target.offset), () => {
-          enterPage(to);
-          go();
-        });
-        leaveTo(to, unexecuted);
-      };
-      /** A return to a call of this region, and a jump to one of its blocks, stay in it. */
-      const jumpTo = (rip: I64, blocks: readonly number[], from: number): void => {
-        if (blocks.length === 0) {
-          leaveTo(rip, 0);
-          return;
-        }
-        const to = f.let(rip);
-        const offset = locate(to);
-        for (const block of blocks) {
-          f.if(isAt(offset, (region.blocks[block] as Block).offset), () => {
-            enterPage(to);
-            goTo(block, from);
-          });
-        }
-        leaveTo(to, 0);
-      };
+  constructor(f: FunctionBuilder, region: Region, module: RegionModule) {
+    this.#f = f;
+    this.#region = region;
+    this.#view = module.view;
+    this.#stateGlobal = module.state;
+    this.#left = f.parameters[0] as Local<"i32">;
+    this.#next = f.parameters[1] as Local<"i32">;
+    this.#stateLocal = f.local("i32");
+    this.#tlb = f.local("i32");
+    this.#ripPage = f.local("i64");
+    this.#answer = f.local("i32");
+    this.#spent = f.local("i32");
+    this.#registers = Array.from({ length: 16 }, () => f.local("i64"));
+    this.#flags = new RegionFlags(f, module.flags);
+    const state = module.state.constant === undefined ? this.#stateLocal.get : module.state;
+    this.#vectors = new RegionVectors(f, state);
+    this.#frame = {
+      f,
+      state,
+      vectors: this.#vectors,
+      shared: module.shared,
+      control: () => (this.#control ??= f.lasting("i32")),
+      tlb: this.#tlb,
+      ripPage: this.#ripPage,
+      flags: this.#flags,
+      register: (number) => {
+        this.#used.add(number);
+        return this.#registers[number] as Local<"i64">;
+      },
+    };
+    const { blocks } = region;
+    this.#index = new Map(blocks.map((block, i) => [block.offset, i]));
+    this.#returns = returnPoints(region, this.#index);
+    const wanted = new Set([this.#index.get(region.entry) as number, ...this.#returns]);
+    for (const { steps } of blocks) {
+      for (const step of steps) for (const to of this.#guesses(step)) wanted.add(to);
+    }
+    this.#flow = flowOf(
+      blocks.map((block) => this.#successors(block)),
+      blocks.map(({ steps }) => steps.length),
+      wanted,
+    );
+    const hasEntries = (item: Item): boolean =>
+      item.kind === "loop" && (item.entries.length > 0 || item.body.some(hasEntries));
+    this.#dispatches = this.#flow.items.some(hasEntries);
+  }
 
-      const bodies = region.blocks.map((block, from) => () => {
-        const count = block.steps.length;
-        flags.known = undefined;
-        f.set(left, i32.sub(left.get, i32.const(count)));
-        f.if(i32.lt_s(left.get, i32.const(0)), () => leave(block.record, count));
-        block.steps.forEach((step, i) => {
-          const rest = count - i;
-          const repeats = step.shape.repeat !== "";
-          const whole = (round: Label | undefined): void =>
-            f.block((end) => {
-              const interpret = (): void => leave(step.addressRecord || step.record, rest);
-              const exits: RegionExits = {
-                done: () => f.br(end),
-                interpret,
-                again: () => {
-                  // Each round counts as an instruction.
-                  f.set(left, i32.sub(left.get, i32.const(1)));
-                  f.if(i32.lt_s(left.get, i32.const(0)), interpret);
-                  f.br(round as Label);
-                },
-                jump: (rip) => {
-                  const guesses = step.guesses.map((offset) => index.get(offset));
-                  const known = guesses.filter((block) => block !== undefined);
-                  jumpTo(rip, step.shape.name === "ret" ? returns : known, from);
-                },
-                branch: () => follow(step.target, () => context.targetRip(), from, rest - 1),
-              };
-              const address = f.let(addressOf(view, frame, step));
-              const { shape, record } = step;
-              const context = new RegionContext(shape, frame, view, record, address, exits);
-              descriptions[shape.name]?.describe(context);
-              context.finish();
-            });
-          f.scope(() => {
-            if (repeats) {
-              flags.known = undefined;
-              f.loop(whole);
-              flags.known = undefined;
-            } else whole(undefined);
-          });
-        });
-        const { end } = block;
-        f.scope(() => {
-          if (end.kind === "next") {
-            const block = end.target?.crosses === false ? index.get(end.target.offset) : undefined;
-            if (block !== from + 1) follow(end.target, () => ripOf(end.inPage), from, 0);
-          } else if (end.kind === "interpret") leave(end.record, 0);
-          else f.unreachable();
-        });
+  get entries(): readonly number[] {
+    return this.#flow.entries;
+  }
+
+  #guesses(step: Step): number[] {
+    return step.guesses
+      .map((offset) => this.#index.get(offset))
+      .filter((block) => block !== undefined);
+  }
+
+  /** The blocks of the region that a block leads to. */
+  #successors({ steps, end }: Block): number[] {
+    const found = new Set<number>();
+    const add = (target: Target | undefined): void => {
+      const block = target && this.#index.get(target.offset);
+      if (block !== undefined) found.add(block);
+    };
+    for (const step of steps) {
+      add(step.target);
+      for (const block of this.#guesses(step)) found.add(block);
+      if (step.shape.name === "ret") for (const block of this.#returns) found.add(block);
+    }
+    if (end.kind === "next") add(end.target);
+    return [...found];
+  }
+
+  write(): void {
+    const f = this.#f;
+    const { state } = this.#frame;
+    f.block((leaving) => {
+      this.#out = leaving;
+      this.#items(this.#flow.items, () => this.#dispatch(this.#flow.items));
+    });
+    this.#flags.store(state);
+    f.store.i32(state, i32.sub(this.#left.get, this.#spent.get), State.Remaining);
+    f.return(this.#answer.get);
+
+    f.prologue(() => {
+      if (this.#stateGlobal.constant === undefined) f.set(this.#stateLocal, this.#stateGlobal);
+      f.set(this.#tlb, i32.load(state, State.Tlb));
+      f.set(this.#ripPage, i64.load(state, State.RipPage));
+      for (const number of this.#used) {
+        const local = this.#registers[number] as Local<"i64">;
+        f.set(local, i64.load(state, State.Registers + number * 8));
+      }
+      this.#vectors.load();
+      if (this.#control !== undefined) f.set(this.#control, i32.load(state, State.Mxcsr));
+      this.#flags.load(state);
+    });
+  }
+
+  /** Nested blocks, the last item's outermost: branching to an item's label goes on with it, then with those behind. */
+  #items(items: readonly Item[], first: () => void): void {
+    const f = this.#f;
+    const nest = (at: number): void => {
+      const item = items[at];
+      if (item === undefined) {
+        first();
+        return;
+      }
+      f.block((label) => {
+        this.#labels.set(item, label);
+        nest(at - 1);
       });
-      dispatchBlocks(f, next.get, bodies, labels);
+      if (item.kind === "block") this.#block(item.block, items[at + 1]);
+      else this.#loop(item);
+    };
+    nest(items.length - 1);
+  }
+
+  #loop(item: LoopItem): void {
+    const f = this.#f;
+    f.loop((round) => {
+      this.#rounds.set(item, round);
+      this.#items(item.body, () => {
+        if (item.entries.length === 0) return;
+        f.if(i32.ge_s(this.#next.get, i32.const(0)), () => this.#dispatch(item.body));
+      });
     });
     f.unreachable();
-  });
-  const { kind, a, b, result } = locals;
-  f.store.i64(state, result.get, State.FlagResult);
-  const carries = call<"i64">(module.carries, kind.get, a.get, b.get, result.get);
-  f.store.i64(state, carries, State.FlagCarries);
-  f.store.i32(state, i32.add(left.get, givenBack.get), State.Remaining);
-  f.return(answer.get);
+  }
 
-  f.prologue(() => {
-    if (module.state.constant === undefined) f.set(stateLocal, module.state);
-    f.set(tlb, i32.load(state, State.Tlb));
-    f.set(ripPage, i64.load(state, State.RipPage));
-    for (const number of used) {
-      f.set(registers[number] as Local<"i64">, i64.load(state, State.Registers + number * 8));
+  /** Goes on with the item that the block of number `next` is in. */
+  #dispatch(items: readonly Item[]): void {
+    const labels: Label[] = [];
+    const collect = (item: Item, label: Label): void => {
+      if (item.kind === "block") labels[item.block] = label;
+      else for (const inner of item.body) collect(inner, label);
+    };
+    for (const item of items) collect(item, this.#labels.get(item) as Label);
+    const [first] = items as [Item];
+    const otherwise = this.#labels.get(first) as Label;
+    this.#f.brTable(
+      this.#next.get,
+      Array.from(labels, (label) => label ?? otherwise),
+      otherwise,
+    );
+  }
+
+  /** Leaves; `executed` instructions of the block are done. */
+  #leave(exit: number, executed: number): void {
+    const f = this.#f;
+    f.set(this.#answer, i32.const(exit));
+    f.set(this.#spent, i32.const(executed));
+    f.br(this.#out as Label);
+  }
+
+  #leaveTo(rip: I64, executed: number): void {
+    this.#f.store.i64(this.#frame.state, rip, State.Rip);
+    this.#leave(RegionExit.Look, executed);
+  }
+
+  /** Goes on with a block of the region. */
+  #goTo(block: number, from: number, executed: number, adjacent?: Item): void {
+    const f = this.#f;
+    const { itemOf } = this.#flow;
+    if (executed !== 0) f.set(this.#left, i32.sub(this.#left.get, i32.const(executed)));
+    const around = loopsAround(itemOf[from] as BlockItem);
+    const back = around.find(({ header }) => header === block);
+    if (back !== undefined) {
+      f.br(this.#rounds.get(back) as Label);
+      return;
     }
-    flags.load(state);
-  });
+    const { known } = this.#flags;
+    const before = this.#knownAt.has(block) ? this.#knownAt.get(block) : known;
+    this.#knownAt.set(block, sameFlags(before, known) ? known : undefined);
+    let target = itemOf[block] as Item;
+    while (target.parent !== undefined && !around.includes(target.parent)) {
+      target = target.parent;
+      if (target.header !== block) f.set(this.#next, i32.const(block));
+    }
+    if (target !== adjacent) f.br(this.#labels.get(target) as Label);
+  }
+
+  #enterPage(rip: I64): void {
+    const f = this.#f;
+    f.set(this.#ripPage, i64.and(rip, i64.const(-4096)));
+    f.store.i64(this.#frame.state, this.#ripPage.get, State.RipPage);
+  }
+
+  /** What a linear address of code is in the memory; 0 if the TLB does not say. */
+  #locate(rip: I64): Place {
+    const f = this.#f;
+    const entry = f.let(tlbEntryOf(this.#frame.tlb.get, rip));
+    const offset = f.local<"i32" | "i64">(f.wide ? "i64" : "i32");
+    f.set(offset, f.wide ? i64.const(0) : i32.const(0));
+    f.if(i64.eq(i64.and(rip, i64.const(-4096)), i64.load(entry, TlbEntry.Execute)), () =>
+      f.set(offset, placeOf(f, rip, entry)),
+    );
+    return offset.get;
+  }
+
+  #follow(
+    target: Target | undefined,
+    rip: () => I64,
+    from: number,
+    executed: number,
+    adjacent?: Item,
+  ): void {
+    const f = this.#f;
+    const block = target === undefined ? undefined : this.#index.get(target.offset);
+    const record = target && this.#region.mode.records.get(target.offset);
+    if (target === undefined || (block === undefined && record === undefined)) {
+      this.#leaveTo(rip(), executed);
+      return;
+    }
+    const go = (next?: Item): void => {
+      if (block === undefined) this.#leave((record as number) | RegionExit.Block, executed);
+      else this.#goTo(block, from, executed, next);
+    };
+    if (!target.crosses) {
+      go(adjacent);
+      return;
+    }
+    const to = f.let(rip());
+    f.if(isAt(this.#locate(to), target.offset), () => {
+      this.#enterPage(to);
+      go();
+    });
+    this.#leaveTo(to, executed);
+  }
+
+  /** A return to a call of this region, and a jump to one of its blocks, stay in it. */
+  #jumpTo(rip: I64, blocks: readonly number[], from: number, executed: number): void {
+    const f = this.#f;
+    if (blocks.length === 0) {
+      this.#leaveTo(rip, executed);
+      return;
+    }
+    const to = f.let(rip);
+    const offset = this.#locate(to);
+    for (const block of blocks) {
+      f.if(isAt(offset, (this.#region.blocks[block] as Block).offset), () => {
+        this.#enterPage(to);
+        this.#goTo(block, from, executed);
+      });
+    }
+    this.#leaveTo(to, executed);
+  }
+
+  /** @param behind the item that follows in the code. */
+  #block(number: number, behind: Item | undefined): void {
+    const f = this.#f;
+    const block = this.#region.blocks[number] as Block;
+    const { checked, longest } = this.#flow;
+    const isChecked = checked.has(number);
+    const most = i32.const(longest[number] as number);
+    this.#vectors.forget();
+    this.#flags.known = isChecked ? undefined : this.#knownAt.get(number);
+    if (isChecked) {
+      if (this.#dispatches) f.set(this.#next, i32.const(HEADER));
+      f.if(i32.lt_s(this.#left.get, most), () => this.#leave(block.record, 0));
+    }
+    block.steps.forEach((step, done) => this.#step(step, number, done, most));
+    const { end, steps } = block;
+    f.scope(() => {
+      if (end.kind === "next") {
+        const rip = (): I64 => i64.add(this.#ripPage.get, i64.const(end.inPage));
+        this.#follow(end.target, rip, number, steps.length, behind);
+      } else if (end.kind === "interpret") this.#leave(end.record, steps.length);
+      else f.unreachable();
+    });
+  }
+
+  #step(step: Step, from: number, done: number, most: I32): void {
+    const f = this.#f;
+    const { shape, record, addressRecord } = step;
+    const flags = this.#flags;
+    const whole = (round: Label | undefined): void =>
+      f.block((end) => {
+        const interpret = (): void => this.#leave(addressRecord || record, done);
+        const exits: RegionExits = {
+          done: () => f.br(end),
+          interpret,
+          again: () => {
+            // Each round counts as an instruction.
+            f.set(this.#left, i32.sub(this.#left.get, i32.const(1)));
+            f.if(i32.lt_s(this.#left.get, most), interpret);
+            f.br(round as Label);
+          },
+          jump: (rip) => {
+            const known = shape.name === "ret" ? this.#returns : this.#guesses(step);
+            this.#jumpTo(rip, known, from, done + 1);
+          },
+          branch: () => this.#follow(step.target, () => context.targetRip(), from, done + 1),
+        };
+        const address = f.let(addressOf(this.#view, this.#frame, step));
+        const context = new RegionContext(shape, this.#frame, this.#view, record, address, exits);
+        descriptions[shape.name]?.describe(context);
+        context.finish();
+      });
+    f.scope(() => {
+      if (shape.repeat === "") {
+        whole(undefined);
+        return;
+      }
+      flags.known = undefined;
+      f.loop(whole);
+      flags.known = undefined;
+    });
+  }
+}
+
+/** The loops that an item lies in, the innermost first. */
+function loopsAround(item: Item): LoopItem[] {
+  const loops: LoopItem[] = [];
+  for (let at = item.parent; at !== undefined; at = at.parent) loops.push(at);
+  return loops;
 }
 
 /** The blocks that calls of the region return to. */
@@ -223,27 +424,6 @@ function returnPoints(region: Region, index: ReadonlyMap<number, number>): numbe
     if (block !== undefined) found.add(block);
   }
   return [...found].slice(0, MOST_RETURNS);
-}
-
-/** Nested blocks, the last body's outermost: branching to label i continues with body i, then with the ones behind. */
-function dispatchBlocks(
-  f: FunctionBuilder,
-  index: I32,
-  bodies: readonly (() => void)[],
-  labels: Label[],
-): void {
-  const nest = (body: number): void => {
-    if (body < 0) {
-      f.brTable(index, labels.slice(0, -1), labels.at(-1) as Label);
-      return;
-    }
-    f.block((label) => {
-      labels[body] = label;
-      nest(body - 1);
-    });
-    (bodies[body] as () => void)();
-  };
-  nest(bodies.length - 1);
 }
 
 /** The address that an instruction's address record describes. */

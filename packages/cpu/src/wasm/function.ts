@@ -107,6 +107,15 @@ export class FunctionBuilder {
     return makeLocal(type, index);
   }
 
+  /** A new local that is not reused when the scope ends that it is made in. */
+  lasting<T extends ValueType>(type: T): Local<T> {
+    const outer = this.#scope;
+    this.#scope = undefined;
+    const local = this.local(type);
+    this.#scope = outer;
+    return local;
+  }
+
   /** Evaluates an expression once, here, and gives its value for any number of uses. Constants stay as they are. */
   let<T extends ValueType>(expression: Expr<T>): Expr<T> {
     if (expression.constant !== undefined) return expression;
