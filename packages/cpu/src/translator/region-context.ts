@@ -26,6 +26,7 @@ import type {
 } from "../wasm/index.ts";
 import { sameFlags } from "./region-flags.ts";
 import type { KnownFlags, RegionFlags } from "./region-flags.ts";
+import type { RegionPages } from "./region-pages.ts";
 import type { RegionVectors } from "./region-vectors.ts";
 
 /** What a region's instructions share: the function, the registers in locals, the flags. */
@@ -38,6 +39,7 @@ export interface RegionFrame {
   readonly ripPage: Local<"i64">;
   readonly flags: RegionFlags;
   readonly vectors: RegionVectors;
+  readonly pages: RegionPages;
   register(number: number): Local<"i64">;
   /** MXCSR. */
   control(): Local<"i32">;
@@ -75,6 +77,7 @@ export class RegionContext implements InstructionContext {
   /** Flags may differ by the path taken through the instruction. */
   #flagsVary = false;
   readonly #knownAtDone: KnownFlags[] = [];
+  readonly #written = new Set<number>();
 
   constructor(
     shape: Shape,
@@ -101,6 +104,13 @@ export class RegionContext implements InstructionContext {
     if (this.#flagsVary || this.#knownAtDone.some((other) => !sameFlags(other, known))) {
       flags.known = undefined;
     }
+    if (this.#knownAtDone.length === 0) return;
+    for (const number of this.#written) this.#frame.pages.moved(number, undefined);
+  }
+
+  /** Whether what is written here is done on every way through the instruction. */
+  get #onAllWays(): boolean {
+    return this.f.depth <= this.#depth && this.#knownAtDone.length === 0;
   }
 
   get(operand: number): Int {
@@ -169,12 +179,21 @@ export class RegionContext implements InstructionContext {
 
   translate(address: I64, bytes: number, access: "read" | "write" | "update"): Place {
     const { f } = this;
+    const { pages } = this.#frame;
     const linear = f.let(address);
+    const write = access !== "read";
+    const known = pages.find(linear, bytes, write, this.#onAllWays);
+    if (known !== undefined) {
+      for (const holds of known.checks) f.if(i32.eqz(holds), () => this.#exits.interpret());
+      return f.let(known.place);
+    }
     const entry = f.let(tlbEntryOf(this.#frame.tlb.get, linear));
     const last = bytes === 1 ? linear : i64.add(linear, i64.const(bytes - 1));
-    const tag = i64.load(entry, access === "read" ? TlbEntry.Read : TlbEntry.Write);
+    const tag = i64.load(entry, write ? TlbEntry.Write : TlbEntry.Read);
     f.if(i64.ne(i64.and(last, i64.const(-4096)), tag), () => this.#exits.interpret());
-    return f.let(placeOf(f, linear, entry));
+    const place = f.let(placeOf(f, linear, entry));
+    if (this.#onAllWays) pages.note(linear, bytes, write, place);
+    return place;
   }
 
   finishWrite(): void {
@@ -309,6 +328,7 @@ export class RegionContext implements InstructionContext {
   setTlb(offset: I32): void {
     this.setState32(State.Tlb, offset);
     this.f.set(this.#frame.tlb, this.state32(State.Tlb));
+    this.#frame.pages.begin();
   }
 
   state32(offset: number): I32 {
@@ -416,6 +436,9 @@ export class RegionContext implements InstructionContext {
       f.set(local, i64.or(i64.and(local.get, i64.const(~mask)), placed));
     }
     f.store.i64(this.#frame.state, local.get, State.Registers + (field & ~7));
+    const relative = width === 64 && this.#onAllWays ? value.relative : undefined;
+    this.#frame.pages.moved(field >> 3, relative);
+    this.#written.add(field >> 3);
   }
 
   #checkAligned(): void {

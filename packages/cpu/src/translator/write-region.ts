@@ -22,6 +22,8 @@ import { RegionFlags, sameFlags } from "./region-flags.ts";
 import type { FlagFunctions, KnownFlags } from "./region-flags.ts";
 import { flowOf } from "./region-flow.ts";
 import type { BlockItem, Flow, Item, LoopItem } from "./region-flow.ts";
+import { RegionPages } from "./region-pages.ts";
+import type { PageKnowledge } from "./region-pages.ts";
 import { RegionVectors } from "./region-vectors.ts";
 
 /** What the functions of a module share. */
@@ -75,6 +77,7 @@ class RegionWriter {
   readonly #registers: readonly Local<"i64">[];
   readonly #used = new Set<number>();
   readonly #vectors: RegionVectors;
+  readonly #pages: RegionPages;
   /** MXCSR, where the region asks for it. */
   #control: Local<"i32"> | undefined;
   /** Blocks of the region by the offset of their first instruction. */
@@ -92,10 +95,14 @@ class RegionWriter {
   /** Instructions done since `left` was counted. */
   readonly #spent: Local<"i32">;
   #out: Label | undefined;
+  /** The way that is being written leads into another page. */
+  #crosses = false;
   readonly #labels = new Map<Item, Label>();
   readonly #rounds = new Map<LoopItem, Label>();
   /** What is known of the flags where a block begins, from the ways to it that are written. */
   readonly #knownAt = new Map<number, KnownFlags>();
+  /** What is known of pages where a block begins; undefined where ways to it meet. */
+  readonly #pagesAt = new Map<number, PageKnowledge | undefined>();
 
   constructor(f: FunctionBuilder, region: Region, module: RegionModule) {
     this.#f = f;
@@ -113,10 +120,12 @@ class RegionWriter {
     this.#flags = new RegionFlags(f, module.flags);
     const state = module.state.constant === undefined ? this.#stateLocal.get : module.state;
     this.#vectors = new RegionVectors(f, state);
+    this.#pages = new RegionPages(f);
     this.#frame = {
       f,
       state,
       vectors: this.#vectors,
+      pages: this.#pages,
       shared: module.shared,
       control: () => (this.#control ??= f.lasting("i32")),
       tlb: this.#tlb,
@@ -124,7 +133,7 @@ class RegionWriter {
       flags: this.#flags,
       register: (number) => {
         this.#used.add(number);
-        return this.#registers[number] as Local<"i64">;
+        return this.#pages.tracked(number, this.#registers[number] as Local<"i64">);
       },
     };
     const { blocks } = region;
@@ -270,6 +279,8 @@ class RegionWriter {
     const { known } = this.#flags;
     const before = this.#knownAt.has(block) ? this.#knownAt.get(block) : known;
     this.#knownAt.set(block, sameFlags(before, known) ? known : undefined);
+    const alone = !this.#pagesAt.has(block) && !this.#crosses;
+    this.#pagesAt.set(block, alone ? this.#pages.knowledge : undefined);
     let target = itemOf[block] as Item;
     while (target.parent !== undefined && !around.includes(target.parent)) {
       target = target.parent;
@@ -278,10 +289,14 @@ class RegionWriter {
     if (target !== adjacent) f.br(this.#labels.get(target) as Label);
   }
 
-  #enterPage(rip: I64): void {
+  /** Goes on in another page of code. */
+  #goToPage(rip: I64, go: () => void): void {
     const f = this.#f;
     f.set(this.#ripPage, i64.and(rip, i64.const(-4096)));
     f.store.i64(this.#frame.state, this.#ripPage.get, State.RipPage);
+    this.#crosses = true;
+    go();
+    this.#crosses = false;
   }
 
   /** What a linear address of code is in the memory; 0 if the TLB does not say. */
@@ -319,10 +334,7 @@ class RegionWriter {
       return;
     }
     const to = f.let(rip());
-    f.if(isAt(this.#locate(to), target.offset), () => {
-      this.#enterPage(to);
-      go();
-    });
+    f.if(isAt(this.#locate(to), target.offset), () => this.#goToPage(to, go));
     this.#leaveTo(to, executed);
   }
 
@@ -337,8 +349,7 @@ class RegionWriter {
     const offset = this.#locate(to);
     for (const block of blocks) {
       f.if(isAt(offset, (this.#region.blocks[block] as Block).offset), () => {
-        this.#enterPage(to);
-        this.#goTo(block, from, executed);
+        this.#goToPage(to, () => this.#goTo(block, from, executed));
       });
     }
     this.#leaveTo(to, executed);
@@ -352,6 +363,7 @@ class RegionWriter {
     const isChecked = checked.has(number);
     const most = i32.const(longest[number] as number);
     this.#vectors.forget();
+    this.#pages.begin(isChecked ? undefined : this.#pagesAt.get(number));
     this.#flags.known = isChecked ? undefined : this.#knownAt.get(number);
     if (isChecked) {
       if (this.#dispatches) f.set(this.#next, i32.const(HEADER));
@@ -401,8 +413,10 @@ class RegionWriter {
         return;
       }
       flags.known = undefined;
+      this.#pages.begin();
       f.loop(whole);
       flags.known = undefined;
+      this.#pages.begin();
     });
   }
 }
@@ -449,7 +463,8 @@ function addressOf(view: DataView, frame: RegionFrame, step: Step): I64 {
       ? offset
       : i64.add(offset, i64.load(frame.state, State.Segments + segment));
   const narrow = (value: I64): I64 => i64.and(value, i64.const(0xffffffffn));
-  const rip = i64.add(frame.ripPage.get, i64.const(displacement));
+  const page = { ...frame.ripPage.get, relative: { to: "rip", by: 0n } };
+  const rip = i64.add(page, i64.const(displacement));
   switch (handler) {
     case Handler.AddressBase:
     case Handler.AddressIndex:

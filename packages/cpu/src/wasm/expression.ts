@@ -20,7 +20,15 @@ export interface Expr<T extends ValueType = ValueType> {
   readonly type: T;
   /** Present on constants, for folding. */
   readonly constant?: number | bigint;
+  /** Of 64-bit sums, whose terms' writer gave it: a value that this one is a constant distance from. */
+  readonly relative?: Relative;
   emit(out: ByteSink): void;
+}
+
+/** A distance from some value, which has a name. */
+export interface Relative {
+  readonly to: string;
+  readonly by: bigint;
 }
 
 export type I32 = Expr<"i32">;
@@ -134,6 +142,26 @@ export const i32 = {
   reinterpret_f32: unary<"f32", "i32">("i32", 0xbc),
 };
 
+const isBig = (value: number | bigint | undefined): value is bigint => typeof value === "bigint";
+
+function related(sum: Expr<"i64">, relative: Relative | undefined): Expr<"i64"> {
+  return relative === undefined ? sum : { ...sum, relative };
+}
+
+/** What a sum or difference is relative to: the term that is no constant, or both. */
+function relativeSum(a: Expr<"i64">, b: Expr<"i64">, sign: 1n | -1n): Relative | undefined {
+  const [x, y] = [a.relative, b.relative];
+  if (x !== undefined && isBig(b.constant)) return { to: x.to, by: x.by + sign * b.constant };
+  if (sign < 0n) return undefined;
+  if (y !== undefined && isBig(a.constant)) return { to: y.to, by: y.by + a.constant };
+  return x && y && { to: `(${x.to}+${y.to})`, by: x.by + y.by };
+}
+
+function relativeShift({ relative }: Expr<"i64">, { constant }: Expr<"i64">): Relative | undefined {
+  if (relative === undefined || !isBig(constant)) return undefined;
+  return { to: `(${relative.to}<<${constant})`, by: relative.by << constant };
+}
+
 /** 64-bit integer operations, by their WebAssembly names. */
 export const i64 = {
   const: (value: bigint | number): I64 => ({
@@ -166,8 +194,8 @@ export const i64 = {
   clz: unary<"i64", "i64">("i64", 0x79),
   ctz: unary<"i64", "i64">("i64", 0x7a),
   popcnt: unary<"i64", "i64">("i64", 0x7b),
-  add: binary<"i64", "i64">("i64", 0x7c),
-  sub: binary<"i64", "i64">("i64", 0x7d),
+  add: (a: I64, b: I64): I64 => related(plain("i64", 0x7c, a, b), relativeSum(a, b, 1n)),
+  sub: (a: I64, b: I64): I64 => related(plain("i64", 0x7d, a, b), relativeSum(a, b, -1n)),
   mul: binary<"i64", "i64">("i64", 0x7e),
   div_s: binary<"i64", "i64">("i64", 0x7f),
   div_u: binary<"i64", "i64">("i64", 0x80),
@@ -176,7 +204,7 @@ export const i64 = {
   and: binary<"i64", "i64">("i64", 0x83),
   or: binary<"i64", "i64">("i64", 0x84),
   xor: binary<"i64", "i64">("i64", 0x85),
-  shl: binary<"i64", "i64">("i64", 0x86),
+  shl: (a: I64, b: I64): I64 => related(plain("i64", 0x86, a, b), relativeShift(a, b)),
   shr_s: binary<"i64", "i64">("i64", 0x87),
   shr_u: binary<"i64", "i64">("i64", 0x88),
   rotl: binary<"i64", "i64">("i64", 0x89),

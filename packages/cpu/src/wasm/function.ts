@@ -121,7 +121,8 @@ export class FunctionBuilder {
     if (expression.constant !== undefined) return expression;
     const local = this.local(expression.type);
     this.set(local, expression);
-    return local.get;
+    const { relative } = expression;
+    return relative === undefined ? local.get : { ...local.get, relative };
   }
 
   /** Runs `body`; the locals it made are free for reuse afterwards. */

@@ -1,5 +1,16 @@
 export { f32, f64, i32, i64, select, truncSat } from "./expression.ts";
-export type { Expr, F32, F64, I32, I64, Int, Place, V128, ValueType } from "./expression.ts";
+export type {
+  Expr,
+  F32,
+  F64,
+  I32,
+  I64,
+  Int,
+  Place,
+  Relative,
+  V128,
+  ValueType,
+} from "./expression.ts";
 export { FunctionBuilder, call, callIndirect } from "./function.ts";
 export type { Callee, Label, Local, Signature } from "./function.ts";
 export { ModuleBuilder } from "./module.ts";
