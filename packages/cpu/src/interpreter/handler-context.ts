@@ -289,14 +289,6 @@ export class HandlerContext implements InstructionContext {
     // Nothing is known between handlers.
   }
 
-  seldom<T extends readonly Expr[]>(
-    _name: string,
-    args: T,
-    condition: (f: FunctionBuilder, args: T) => I32,
-  ): I32 {
-    return condition(this.f, args);
-  }
-
   setState128(offset: number, value: V128): void {
     this.f.store.v128(this.#place.state, value, offset);
   }

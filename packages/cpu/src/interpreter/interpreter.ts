@@ -1,12 +1,12 @@
 import type { Shape } from "../semantics/context.ts";
-import { placeOf } from "../paging/place.ts";
+import { findRecord } from "../paging/jump-table.ts";
 import { descriptions } from "../semantics/descriptions.ts";
-import { toI32 } from "../semantics/integer-ops.ts";
-import { JUMP_ENTRIES, SegmentCheck, SegmentField, State, TlbEntry } from "../state/layout.ts";
+
+import { SegmentCheck, SegmentField, State } from "../state/layout.ts";
 import { Head, Record } from "../state/record.ts";
 import { HelperStatus, REGION_SIGNATURE, RegionExit, RunStatus } from "../state/status.ts";
 import { ModuleBuilder, call, callIndirect, i32, i64 } from "../wasm/index.ts";
-import type { Callee, FunctionBuilder, I32, I64, Label, Local, Place } from "../wasm/index.ts";
+import type { Callee, FunctionBuilder, I32, I64, Label, Local } from "../wasm/index.ts";
 import { HandlerContext } from "./handler-context.ts";
 import type { Callees, Exits } from "./handler-context.ts";
 import { Handler } from "./handlers.ts";
@@ -376,7 +376,13 @@ function enterBlock(
       () => {
         const region = i32.load(head, Head.Region);
         const before = f.let(left.get);
-        f.set(status, callIndirect("i32", regionType, region, before, i32.load(head, Head.Entry)));
+        const entry = i32.load(head, Head.Entry);
+        const flags = [
+          i32.const(0),
+          i64.load(state, State.FlagCarries),
+          i64.load(state, State.FlagResult),
+        ];
+        f.set(status, callIndirect("i32", regionType, region, before, entry, ...flags));
         f.set(left, i32.load(state, State.Remaining));
         const done = i64.extend_i32_u(i32.sub(before, left.get));
         const total = i64.load(state, State.RegionInstructions);
@@ -411,28 +417,12 @@ function lookUp(
 ): void {
   f.scope(() => {
     const linear = f.let(i64.add(rip.get, i64.load(state, State.CodeBase)));
-    const entry = f.let(
-      i32.add(
-        i32.load(state, State.Tlb),
-        i32.and(i32.wrap_i64(i64.shr_u(linear, i64.const(7))), i32.const(0x1ffe0)),
-      ),
-    );
     f.block((done) => {
-      const tag = i64.load(entry, TlbEntry.Execute);
-      f.if(i64.eq(tag, i64.and(linear, i64.const(-4096))), () => {
-        const host = f.let(placeOf(f, linear, entry));
-        const low = toI32(host);
-        const slot = i32.and(
-          i32.xor(low, i32.shr_u(low, i32.const(13))),
-          i32.const(JUMP_ENTRIES - 1),
-        );
-        const jump = f.let(i32.add(i32.load(state, State.Jumps), i32.shl(slot, i32.const(3))));
-        f.if(i32.eq(i32.load(jump), jumpTag(host)), () => {
-          f.set(record, i32.load(jump, 4));
-          const inPage = i64.and(linear, i64.const(4095));
-          f.store.i64(state, i64.sub(rip.get, inPage), State.RipPage);
-          f.br(done);
-        });
+      findRecord(f, state, linear, (found) => {
+        f.set(record, found);
+        const inPage = i64.and(linear, i64.const(4095));
+        f.store.i64(state, i64.sub(rip.get, inPage), State.RipPage);
+        f.br(done);
       });
       f.set(
         record,
@@ -442,10 +432,6 @@ function lookUp(
     });
   });
 }
-
-/** What a jump table's entry is compared with: `jumpTagOf` in WebAssembly. */
-const jumpTag = (host: Place): I32 =>
-  host.type === "i64" ? i32.wrap_i64(i64.shr_u(host, i64.const(16))) : host;
 
 /** Bodies of the address handlers, by handler number. */
 function addressBodies(

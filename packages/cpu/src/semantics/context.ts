@@ -1,4 +1,4 @@
-import type { Expr, F32, F64, FunctionBuilder, I32, I64, Int, Place, V128 } from "../wasm/index.ts";
+import type { Expr, FunctionBuilder, I32, I64, Int, Place, V128 } from "../wasm/index.ts";
 
 /** Integer widths of operands, in bits. */
 export type Width = 8 | 16 | 32 | 64;
@@ -140,16 +140,6 @@ export interface InstructionContext {
   state64(offset: number): I64;
   setState32(offset: number, value: I32): void;
   setState64(offset: number, value: I64): void;
-
-  /**
-   * A condition that is seldom asked for, by a name of its own: where that saves code it becomes a function of
-   * `args`, on which alone the condition may depend.
-   */
-  seldom<T extends readonly Expr[]>(
-    name: string,
-    args: T,
-    condition: (f: FunctionBuilder, args: T) => I32,
-  ): I32;
 
   /** Address of the next instruction. */
   nextRip(): I64;

@@ -1,6 +1,6 @@
 import { i32, i64x2, v128 } from "../wasm/index.ts";
 import type { Expr, FunctionBuilder, I32, Int, V128 } from "../wasm/index.ts";
-import type { Description, Descriptions, InstructionContext } from "./context.ts";
+import type { Description, Descriptions } from "./context.ts";
 import {
   DOUBLE,
   DOUBLES,
@@ -39,7 +39,6 @@ export const asVector = (bits: Int): V128 => i64x2.replace_lane(ZERO, 0, toI64(b
 
 /** ADDSS and its like: the low element of the destination changes. */
 function scalar<T extends "f32" | "f64">(
-  name: string,
   format: ScalarFormat<T>,
   operation: ScalarOperation<T>,
 ): Description {
@@ -62,18 +61,12 @@ function scalar<T extends "f32" | "f64">(
             for (const value of tested) f.brIf(unusual, isUnusual(format, value));
             f.br(usual);
           });
-          const accepted = s.seldom(`${name} accepts`, numbers, (g, args) => {
-            const [x, y, z] = args.map((value) => g.let(bits(value))) as [Int, Int, Int];
-            return operation.accepts(x, y, z);
-          });
-          f.brIf(slow, i32.eqz(accepted));
+          const [x, y, z] = numbers.map((value) => f.let(bits(value))) as [Int, Int, Int];
+          f.brIf(slow, i32.eqz(operation.accepts(x, y, z)));
         });
         f.if(i32.eqz(roundsQuietly(s)), () => {
           f.brIf(slow, i32.eqz(roundsToNearest(s)));
-          const exact = s.seldom(`${name} exact`, numbers, (g, args) =>
-            operation.exact(g, ...args),
-          );
-          f.brIf(slow, i32.eqz(exact));
+          f.brIf(slow, i32.eqz(operation.exact(f, ...numbers)));
         });
         s.setFloat(0, r);
         s.noteNormal(0, type);
@@ -131,8 +124,7 @@ function scalars<T extends "f32" | "f64">(
   return {
     ...Object.fromEntries(
       Object.entries(operations).map(([operation, does]) => {
-        const name = `${operation}${suffix}`;
-        return [name, scalar(name, format, does)];
+        return [`${operation}${suffix}`, scalar(format, does)];
       }),
     ),
     [`min${suffix}`]: extreme(format, o.lt),

@@ -23,8 +23,14 @@ export const RegionExit = {
   Block: 1,
 } as const;
 
-/** Parameters and result of a region: (budget, entry) → `RegionExit` or a record. */
-export const REGION_SIGNATURE = { parameters: ["i32", "i32"], results: ["i32"] } as const;
+/**
+ * Parameters and result of a region: (budget, entry, kind of flags, and the two words of that kind, as `FlagLocals` has
+ * them) → `RegionExit` or a record. A region may go on in another by itself.
+ */
+export const REGION_SIGNATURE = {
+  parameters: ["i32", "i32", "i32", "i64", "i64"],
+  results: ["i32"],
+} as const;
 
 /** Why the interpreter came back. `State.Rip` is the next instruction to run, or the one that faulted. */
 export const RunStatus = {

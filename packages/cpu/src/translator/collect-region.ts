@@ -17,7 +17,7 @@ const WARM = 4;
  * The longest block that is written into each region that leads to it. Others are left to the region that has them: code
  * is compiled once, for some ten nanoseconds a transition.
  */
-const MOST_AGAIN = 4;
+const MOST_AGAIN = 6;
 
 /** Where a branch leads, as far as that was known when the region was collected. */
 export interface Target {
@@ -96,30 +96,79 @@ export function collectRegion(
   entry: number,
   ripPage: bigint,
 ): Region | undefined {
+  const start = { offset: entry, ripPage, called: false };
+  // First with what other regions have, to see which of that is in a loop with the entry: it is entered each time round.
+  const all = gather(source, mode, start, () => true);
+  const loop = all.borrowed ? inLoopWith(entry, all.edges) : undefined;
+  const { blocks } = loop === undefined ? all : gather(source, mode, start, (at) => loop.has(at));
+  let instructions = 0;
+  for (const { steps } of blocks.values()) instructions += steps.length;
+  if (instructions === 0 || !blocks.has(entry)) return undefined;
+  if (instructions < source.least && !hasLoop(blocks)) return undefined;
+  return { mode, entry, blocks: inOrder([...blocks.values()]), instructions };
+}
+
+interface Gathered {
+  readonly blocks: ReadonlyMap<number, Block>;
+  /** Where the blocks lead, but for functions that they call. */
+  readonly edges: ReadonlyMap<number, readonly number[]>;
+  /** Something that another region has was taken. */
+  readonly borrowed: boolean;
+}
+
+/** @param borrows whether to take a block that another region has, unless it is in a function that is called. */
+function gather(
+  source: CodeSource,
+  mode: CodeMode,
+  start: Successor,
+  borrows: (offset: number) => boolean,
+): Gathered {
   const blocks = new Map<number, Block>();
-  const queue = [{ offset: entry, ripPage }];
+  const edges = new Map<number, readonly number[]>();
+  let borrowed = false;
+  const queue = [start];
   let instructions = 0;
   for (let at = 0; at < queue.length; at++) {
     if (blocks.size >= MOST_BLOCKS || instructions >= MOST_INSTRUCTIONS) break;
-    const { offset, ripPage: page } = queue[at] as { offset: number; ripPage: bigint };
+    const { offset, ripPage, called } = queue[at] as Successor;
     if (blocks.has(offset)) continue;
     const record = mode.records.get(offset);
     if (record === undefined) continue;
-    const elsewhere = offset !== entry && countOf(source, record) === HEAD_LIVE;
-    if (offset !== entry && !elsewhere && !isWarm(source, record)) continue;
-    const read = readBlock(source, mode, record, offset, page);
+    const elsewhere = at > 0 && isElsewhere(source, record);
+    if (at > 0 && !elsewhere && !isWarm(source, record)) continue;
+    const read = readBlock(source, mode, record, offset, ripPage);
     const { block } = read;
-    if (block.steps.length === 0 || (elsewhere && block.steps.length > MOST_AGAIN)) continue;
+    const { length } = block.steps;
+    if (length === 0) continue;
+    if (elsewhere && length > MOST_AGAIN) {
+      if (called || !borrows(offset)) continue;
+      borrowed = true;
+    }
     // A block that another runs into ends there; what it would run on into is there already.
     cutAtLeaders(block, blocks);
     for (const other of blocks.values()) instructions -= cutAt(other, block.offset);
     blocks.set(offset, block);
+    edges.set(
+      offset,
+      read.successors.filter((to) => !to.called).map((to) => to.offset),
+    );
     instructions += block.steps.length;
-    queue.push(...read.successors);
+    for (const to of read.successors) queue.push({ ...to, called: called || to.called });
   }
-  if (instructions === 0 || !blocks.has(entry)) return undefined;
-  if (instructions < source.least && !hasLoop(blocks)) return undefined;
-  return { mode, entry, blocks: inOrder([...blocks.values()]), instructions };
+  return { blocks, edges, borrowed };
+}
+
+/** The blocks from which the entry is reached again. */
+function inLoopWith(
+  entry: number,
+  edges: ReadonlyMap<number, readonly number[]>,
+): ReadonlySet<number> {
+  const found = new Set([entry]);
+  for (let before = 0; before < found.size;) {
+    before = found.size;
+    for (const [from, list] of edges) if (list.some((to) => found.has(to))) found.add(from);
+  }
+  return found;
 }
 
 /** Whether some block leads to one that is no later in memory. */
@@ -144,11 +193,17 @@ function countOf({ view }: CodeSource, record: number): number {
   return view.getInt32(record - Record.Length + Head.Count, true);
 }
 
+/** Whether a region has a block, or is being made of it, or it was too short for one. */
+function isElsewhere(source: CodeSource, record: number): boolean {
+  const count = countOf(source, record);
+  // What is quiet goes on being counted down.
+  return count === HEAD_LIVE || count > HEAD_QUIET >> 1;
+}
+
 function isWarm(source: CodeSource, record: number): boolean {
   const { threshold } = source;
   const count = countOf(source, record);
-  if (count === HEAD_LIVE) return false;
-  return count === HEAD_QUIET || count <= threshold - Math.min(WARM, threshold >> 1);
+  return count >= 0 && count <= threshold - Math.min(WARM, threshold >> 1);
 }
 
 function cutAtLeaders(block: Block, blocks: ReadonlyMap<number, Block>): void {
@@ -179,14 +234,17 @@ function cut(block: Block, at: number): void {
 interface Successor {
   readonly offset: number;
   readonly ripPage: bigint;
+  /** By a call. */
+  readonly called: boolean;
 }
 
 /** Where a jump through a table may lead: to the blocks behind it that were entered most. */
 function guessesOf(source: CodeSource, mode: CodeMode, from: number, page: number): number[] {
   const left = (offset: number): number => {
     const record = mode.records.get(offset);
-    const warm = record !== undefined && isWarm(source, record);
-    return warm ? countOf(source, record) : Infinity;
+    if (record === undefined) return Infinity;
+    if (isElsewhere(source, record)) return 0;
+    return isWarm(source, record) ? countOf(source, record) : Infinity;
   };
   return source
     .blocksIn(page)
@@ -211,15 +269,15 @@ function readBlock(
   const successors: Successor[] = [];
   const mask = BigInt(PAGE_BYTES - 1);
   /** The instruction at a distance from the page's start, if it is known where that is. */
-  const locate = (distance: number): Target | undefined => {
+  const locate = (distance: number, called = false): Target | undefined => {
     if (distance >= 0 && distance < PAGE_BYTES) {
-      successors.push({ offset: page + distance, ripPage });
+      successors.push({ offset: page + distance, ripPage, called });
       return { offset: page + distance, crosses: false };
     }
     const rip = BigInt.asUintN(64, ripPage + BigInt(distance));
     const target = source.probe(rip);
     if (target < 0) return undefined;
-    successors.push({ offset: target, ripPage: rip & ~mask });
+    successors.push({ offset: target, ripPage: rip & ~mask, called });
     return { offset: target, crosses: true };
   };
   const finish = (end: BlockEnd): { block: Block; successors: Successor[] } => ({
@@ -248,11 +306,11 @@ function readBlock(
     const next = inPage + length;
     const target =
       relative && shape.size !== 16
-        ? locate(Number(view.getBigInt64(record + Record.Immediate, true)))
+        ? locate(Number(view.getBigInt64(record + Record.Immediate, true)), shape.name === "call")
         : undefined;
     const guesses =
       shape.name === "jmp" && !relative ? guessesOf(source, mode, page + next, page) : [];
-    for (const guess of guesses) successors.push({ offset: guess, ripPage });
+    for (const guess of guesses) successors.push({ offset: guess, ripPage, called: false });
     steps.push({ addressRecord, addressHandler, record, shape, inPage, length, target, guesses });
     addressRecord = 0;
     if (transfers) {

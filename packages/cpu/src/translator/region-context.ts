@@ -9,9 +9,8 @@ import { toI32, toI64, zeroExtend } from "../semantics/integer-ops.ts";
 import { placeOf, tlbEntryOf } from "../paging/place.ts";
 import { Segment, SegmentField, State, TlbEntry } from "../state/layout.ts";
 import { Record } from "../state/record.ts";
-import { call, f32, f64, i32, i64, v128 } from "../wasm/index.ts";
+import { f32, f64, i32, i64, v128 } from "../wasm/index.ts";
 import type {
-  Callee,
   Expr,
   F32,
   F64,
@@ -22,7 +21,6 @@ import type {
   Local,
   Place,
   V128,
-  ValueType,
 } from "../wasm/index.ts";
 import { sameFlags } from "./region-flags.ts";
 import type { KnownFlags, RegionFlags } from "./region-flags.ts";
@@ -43,12 +41,7 @@ export interface RegionFrame {
   register(number: number): Local<"i64">;
   /** MXCSR. */
   control(): Local<"i32">;
-  /** A function of the module, written when it is asked for first. */
-  shared(name: string, parameters: readonly ValueType[], write: SharedWriter): Callee;
 }
-
-/** Writes the value of a module's function. */
-export type SharedWriter = (f: FunctionBuilder, args: readonly Expr[]) => I32;
 
 /** Where the current instruction's code goes on or leaves the region. */
 export interface RegionExits {
@@ -274,16 +267,6 @@ export class RegionContext implements InstructionContext {
   noteNormal(operand: number, type: "f32" | "f64"): void {
     const register = this.#operand(operand).class === "xmm";
     if (register) this.#frame.vectors.noteNormal(this.#field(operand), type);
-  }
-
-  seldom<T extends readonly Expr[]>(
-    name: string,
-    args: T,
-    condition: (f: FunctionBuilder, args: T) => I32,
-  ): I32 {
-    const types = args.map(({ type }) => type);
-    const write: SharedWriter = (f, parameters) => condition(f, parameters as unknown as T);
-    return call<"i32">(this.#frame.shared(name, types, write), ...args);
   }
 
   setState128(offset: number, value: V128): void {

@@ -178,18 +178,11 @@ export class RegionFlags {
   readonly locals: FlagLocals;
   known: KnownFlags;
 
-  constructor(f: FunctionBuilder, functions: FlagFunctions) {
+  /** @param locals hold the flags at the function's start. */
+  constructor(f: FunctionBuilder, functions: FlagFunctions, locals: FlagLocals) {
     this.#f = f;
     this.#functions = functions;
-    this.locals = { kind: f.local("i32"), a: f.local("i64"), b: f.local("i64") };
-  }
-
-  /** Takes the flags from the state. */
-  load(state: I32): void {
-    const { kind, a, b } = this.locals;
-    this.#f.set(kind, i32.const(0));
-    this.#f.set(a, i64.load(state, State.FlagCarries));
-    this.#f.set(b, i64.load(state, State.FlagResult));
+    this.locals = locals;
   }
 
   /** Puts the flags, of whatever kind they are, into the state. */

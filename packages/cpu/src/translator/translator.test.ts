@@ -237,7 +237,7 @@ describe("translated code against the interpreter", () => {
       { numRuns: RUNS },
     );
     expect(translated.vcpu.board.translator?.statistics.regions).toBeGreaterThan(RUNS);
-  }, 30_000);
+  }, 120_000);
 
   /** Runs code translated; `change` comes after some instructions. */
   const run = (

@@ -8,8 +8,9 @@ import { REGION_SIGNATURE } from "../state/status.ts";
 import { ModuleBuilder } from "../wasm/index.ts";
 import { collectRegion } from "./collect-region.ts";
 import type { Block, CodeSource, Region } from "./collect-region.ts";
+import { defineFind } from "./find-next.ts";
 import { defineFlagFunctions } from "./region-flags.ts";
-import { sharedFunctions, writeRegion } from "./write-region.ts";
+import { writeRegion } from "./write-region.ts";
 
 /** Regions alive at once at most, and guest instructions in them: some 100 bytes of machine code each. */
 export const MOST_REGIONS = 16384;
@@ -214,7 +215,14 @@ export class Translator {
     const imported = builder.importGlobal("state", "i32");
     const flags = defineFlagFunctions(builder);
     const { view } = this.#memory.arena;
-    const module = { view, state: imported, flags, shared: sharedFunctions(builder) };
+    builder.importTable("regions");
+    const module = {
+      view,
+      state: imported,
+      flags,
+      find: defineFind(builder),
+      type: builder.typeIndex(REGION_SIGNATURE),
+    };
     batch.forEach((live, i) => {
       builder.define(
         REGION_SIGNATURE,
@@ -231,7 +239,7 @@ export class Translator {
     const places = wanted.map(() => this.#free.pop() ?? this.#next++);
     for (const client of this.#clients) {
       const { arena, wasm: ram } = this.#memory;
-      const env = { memory: arena.wasm, ram, state: client.state };
+      const env = { memory: arena.wasm, ram, state: client.state, regions: client.table };
       const { exports } = new WebAssembly.Instance(module, { env });
       wanted.forEach((live, i) => {
         client.table.set(places[i] as number, exports[`r${batch.indexOf(live)}`]);

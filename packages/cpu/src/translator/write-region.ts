@@ -1,21 +1,12 @@
-import { Handler } from "../interpreter/handlers.ts";
 import { isAt, placeOf, tlbEntryOf } from "../paging/place.ts";
 import { descriptions } from "../semantics/descriptions.ts";
-import { Segment, SegmentField, State, TlbEntry } from "../state/layout.ts";
-import { Record } from "../state/record.ts";
+import { State, TlbEntry } from "../state/layout.ts";
+import { HEAD_LIVE, Head, Record } from "../state/record.ts";
 import { RegionExit } from "../state/status.ts";
-import { i32, i64 } from "../wasm/index.ts";
-import type {
-  Callee,
-  FunctionBuilder,
-  I32,
-  I64,
-  Label,
-  Local,
-  ModuleBuilder,
-  Place,
-} from "../wasm/index.ts";
+import { call, i32, i64 } from "../wasm/index.ts";
+import type { Callee, FunctionBuilder, I32, I64, Label, Local, Place } from "../wasm/index.ts";
 import type { Block, Region, Step, Target } from "./collect-region.ts";
+import { addressOf } from "./region-address.ts";
 import { RegionContext } from "./region-context.ts";
 import type { RegionExits, RegionFrame } from "./region-context.ts";
 import { RegionFlags, sameFlags } from "./region-flags.ts";
@@ -32,22 +23,10 @@ export interface RegionModule {
   /** Offset of the vCPU's state. */
   readonly state: I32;
   readonly flags: FlagFunctions;
-  readonly shared: RegionFrame["shared"];
-}
-
-/** Functions of a module that its regions ask for by name; each is written when it is asked for first. */
-export function sharedFunctions(module: ModuleBuilder): RegionFrame["shared"] {
-  const known = new Map<string, Callee>();
-  return (name, parameters, write) => {
-    const made =
-      known.get(name) ??
-      module.define({ parameters, results: ["i32"] }, (f) => {
-        const args = f.parameters.map(({ get }) => get);
-        f.return(write(f, args));
-      });
-    known.set(name, made);
-    return made;
-  };
+  /** Finds the block at `State.Rip`: (state) → what a region answers. */
+  readonly find: Callee;
+  /** The index of a region's signature in the module. */
+  readonly type: number;
 }
 
 /** Return addresses that a RET compares with. */
@@ -69,6 +48,7 @@ export function writeRegion(
 class RegionWriter {
   readonly #f: FunctionBuilder;
   readonly #region: Region;
+  readonly #module: RegionModule;
   readonly #view: DataView;
   readonly #stateGlobal: I32;
   readonly #flow: Flow;
@@ -107,6 +87,7 @@ class RegionWriter {
   constructor(f: FunctionBuilder, region: Region, module: RegionModule) {
     this.#f = f;
     this.#region = region;
+    this.#module = module;
     this.#view = module.view;
     this.#stateGlobal = module.state;
     this.#left = f.parameters[0] as Local<"i32">;
@@ -117,7 +98,14 @@ class RegionWriter {
     this.#answer = f.local("i32");
     this.#spent = f.local("i32");
     this.#registers = Array.from({ length: 16 }, () => f.local("i64"));
-    this.#flags = new RegionFlags(f, module.flags);
+    const [, , kind, a, b] = f.parameters as [
+      Local<"i32">,
+      Local<"i32">,
+      Local<"i32">,
+      Local<"i64">,
+      Local<"i64">,
+    ];
+    this.#flags = new RegionFlags(f, module.flags, { kind, a, b });
     const state = module.state.constant === undefined ? this.#stateLocal.get : module.state;
     this.#vectors = new RegionVectors(f, state);
     this.#pages = new RegionPages(f);
@@ -126,7 +114,6 @@ class RegionWriter {
       state,
       vectors: this.#vectors,
       pages: this.#pages,
-      shared: module.shared,
       control: () => (this.#control ??= f.lasting("i32")),
       tlb: this.#tlb,
       ripPage: this.#ripPage,
@@ -186,8 +173,23 @@ class RegionWriter {
       this.#out = leaving;
       this.#items(this.#flow.items, () => this.#dispatch(this.#flow.items));
     });
+    const left = f.let(i32.sub(this.#left.get, this.#spent.get));
+    f.if(i32.eqz(this.#answer.get), () =>
+      f.set(this.#answer, call<"i32">(this.#module.find, state)),
+    );
+    // From region to region without the interpreter between.
+    f.if(i32.and(this.#answer.get, i32.const(RegionExit.Block)), () => {
+      const head = f.let(i32.sub(this.#answer.get, i32.const(RegionExit.Block + Record.Length)));
+      f.if(i32.eq(i32.load(head, Head.Count), i32.const(HEAD_LIVE)), () => {
+        const entry = i32.load(head, Head.Entry);
+        const { kind, a, b } = this.#flags.locals;
+        const flags = [kind.get, a.get, b.get];
+        const index = i32.load(head, Head.Region);
+        f.returnCallIndirect(this.#module.type, index, left, entry, ...flags);
+      });
+    });
     this.#flags.store(state);
-    f.store.i32(state, i32.sub(this.#left.get, this.#spent.get), State.Remaining);
+    f.store.i32(state, left, State.Remaining);
     f.return(this.#answer.get);
 
     f.prologue(() => {
@@ -200,7 +202,6 @@ class RegionWriter {
       }
       this.#vectors.load();
       if (this.#control !== undefined) f.set(this.#control, i32.load(state, State.Mxcsr));
-      this.#flags.load(state);
     });
   }
 
@@ -438,52 +439,4 @@ function returnPoints(region: Region, index: ReadonlyMap<number, number>): numbe
     if (block !== undefined) found.add(block);
   }
   return [...found].slice(0, MOST_RETURNS);
-}
-
-/** The address that an instruction's address record describes. */
-function addressOf(view: DataView, frame: RegionFrame, step: Step): I64 {
-  const { addressRecord: record, addressHandler: handler } = step;
-  if (record === 0) return i64.const(0);
-  const displacement = view.getInt32(record + Record.Displacement, true);
-  const register = (field: number): I64 | undefined => {
-    const offset = view.getUint8(record + field);
-    return offset === State.Zero ? undefined : frame.register(offset >> 3).get;
-  };
-  const base = register(Record.Base);
-  const indexed = register(Record.Index);
-  const scale = view.getUint8(record + Record.Scale);
-  const shifted =
-    indexed === undefined || scale === 0 ? indexed : i64.shl(indexed, i64.const(scale));
-  const parts = [base, shifted].filter((part) => part !== undefined);
-  if (displacement !== 0 || parts.length === 0) parts.push(i64.const(displacement));
-  const full = parts.reduce((all, part) => i64.add(all, part));
-  const segment = view.getUint8(record + Record.Segment);
-  const inSegment = (offset: I64): I64 =>
-    segment === Segment.Null * SegmentField.Length
-      ? offset
-      : i64.add(offset, i64.load(frame.state, State.Segments + segment));
-  const narrow = (value: I64): I64 => i64.and(value, i64.const(0xffffffffn));
-  const page = { ...frame.ripPage.get, relative: { to: "rip", by: 0n } };
-  const rip = i64.add(page, i64.const(displacement));
-  switch (handler) {
-    case Handler.AddressBase:
-    case Handler.AddressIndex:
-      return full;
-    case Handler.AddressRip:
-      return rip;
-    case Handler.AddressSegment:
-      return inSegment(full);
-    case Handler.Address32:
-      return narrow(full);
-    case Handler.Address32Segment:
-      return inSegment(narrow(full));
-    case Handler.AddressRipSegment:
-      return inSegment(rip);
-    case Handler.AddressAbsolute:
-      return inSegment(i64.const(view.getBigInt64(record + Record.Immediate, true)));
-    case Handler.AddressRip32:
-      return inSegment(narrow(rip));
-    default:
-      throw new Error(`address handler ${handler} has no place in 64-bit code`);
-  }
 }

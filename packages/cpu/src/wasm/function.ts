@@ -237,6 +237,15 @@ export class FunctionBuilder {
     this.#code.byte(0x0f);
   }
 
+  /** Returns what a function of the imported table does, in its place: as deep as one goes no stack is taken. */
+  returnCallIndirect(signatureIndex: number, index: I32, ...args: Expr[]): void {
+    for (const arg of args) arg.emit(this.#code);
+    index.emit(this.#code);
+    this.#code.byte(0x13);
+    this.#code.u32(signatureIndex);
+    this.#code.u32(0);
+  }
+
   /** Says that this point is never reached. */
   unreachable(): void {
     this.#code.byte(0x00);
