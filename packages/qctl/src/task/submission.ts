@@ -15,7 +15,10 @@ const MOST_INLINE = 512 * 1024;
 export async function parseData(text: string): Promise<unknown> {
   const source = text.startsWith("@") ? await readSource(text.slice(1)) : text;
   try {
-    return JSON.parse(source);
+    const data: unknown = JSON.parse(source);
+    // Writing it again, for the server, takes a stack frame a level.
+    JSON.stringify(data);
+    return data;
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : "it is none";
     const expected = `JSON, or @FILE with JSON (${problem})`;
