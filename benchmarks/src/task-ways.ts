@@ -7,7 +7,7 @@ export type TaskWay = ReadonlyMap<string, number>;
 
 /** By then the first process stands by, and by then the next one. */
 const FIRST_PAUSE_MS = 20_000;
-const PAUSE_MS = 4000;
+const PAUSE_MS = 3500;
 
 /** Short tasks of a server, one after the other, each in a VM of its own made from a template. */
 export class TaskWays {

@@ -5,7 +5,7 @@ import { createProcessVms } from "./process-vms.ts";
 
 /**
  * A server as a process of its own: `node server-process.ts HOME PORT [real]`. Its VMs are processes of this computer unless they are
- * to be real. Tests kill it. The first token goes to standard output, as a line.
+ * to be real. Once it works it says so by a line with the first token, an empty one where that was made before. Tests kill it.
  */
 export async function runServerProcess(home: string, port: number, real: boolean): Promise<void> {
   const server = await startServer({
@@ -18,7 +18,7 @@ export async function runServerProcess(home: string, port: number, real: boolean
     log: pino({ level: process.env["QUEZTL_TEST_LOG"] ?? "silent" }),
     ...(real ? {} : { vmHost: (folder) => createProcessVms(folder) }),
   });
-  if (server.firstToken !== undefined) process.stdout.write(`${server.firstToken}\n`);
+  process.stdout.write(`${server.firstToken ?? ""}\n`);
   process.on("SIGTERM", () => {
     void server.close().then(() => process.exit());
   });
