@@ -159,6 +159,8 @@ async function assembled(
     folder: join(home, "skills"),
     onBroken: (problem) => log.warn({ err: problem }, "a folder is no skill"),
   });
+  const templates = new Templates({ host: vmHost, records, settings, log });
+  undo.defer(() => templates.stop());
   const runner = new TaskRunner({
     home,
     records: taskRecords,
@@ -167,6 +169,7 @@ async function assembled(
     brain,
     fleet,
     reservations,
+    templates,
     settings,
     events,
     metrics,
@@ -192,7 +195,7 @@ async function assembled(
     brain,
     idle,
     standby,
-    templates: new Templates(fleet, settings, log),
+    templates,
     files,
     events,
     settings,

@@ -71,7 +71,6 @@ export class OptimisationCycle {
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     await this.#running?.catch(() => undefined);
-    await this.#parts.templates.stop();
   }
 
   /** One round; a second one at the same time is the same. */

@@ -2,10 +2,11 @@ import { count, desc, gt } from "drizzle-orm";
 import type { OutputOf } from "@queztl/api";
 import type { Logger } from "pino";
 import type { Settings } from "../config/settings.ts";
+import type { Records } from "../database/database.ts";
 import { vms } from "../database/schema.ts";
+import type { Amount } from "../nodes/capacity.ts";
 import { sortableId } from "../sortable-id.ts";
-import type { Fleet } from "../vms/fleet.ts";
-import type { TemplateSpec } from "../vms/vm-host.ts";
+import type { TemplateSpec, VmHost } from "../vms/vm-host.ts";
 import { gainOf, hasNetwork, shapeOf, subjectOf } from "./effects.ts";
 
 type Action = OutputOf<"brain.optimize">["actions"][number];
@@ -15,27 +16,54 @@ const DAY_MS = 24 * 3600 * 1000;
 const LOOK_BACK_DAYS = 7;
 const LEAST_WANTED = 2;
 const MOST_BUILT = 2;
+/** A larger template is used in place of the right one while it is no larger than this. */
+const MOST_TIMES_LARGER = 4;
+
+/** What the templates need of the server. */
+export interface TemplatesParts {
+  readonly host: VmHost;
+  readonly records: Records;
+  readonly settings: Settings;
+  readonly log: Logger;
+}
 
 /** Has templates for the sizes of VMs that are expected, and drops those that nobody wants. */
 export class Templates {
-  readonly #fleet: Fleet;
-  readonly #settings: Settings;
-  readonly #log: Logger;
+  readonly #parts: TemplatesParts;
   readonly #stop = new AbortController();
-  #building: Promise<void> | undefined;
+  readonly #asked = new Set<string>();
+  #building: Promise<void> = Promise.resolve();
 
-  constructor(fleet: Fleet, settings: Settings, log: Logger) {
-    this.#fleet = fleet;
-    this.#settings = settings;
-    this.#log = log;
+  constructor(parts: TemplatesParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * The size to make a VM in: where there is no template of the wanted one and there is a larger one, that; the wanted one is
+   * built meanwhile, so that nobody waits for it.
+   * @param mostMib what the VM may have at most
+   */
+  async sizeLike(wanted: TemplateSpec, mostMib: number): Promise<Amount> {
+    const { host } = this.#parts;
+    const { cpu, memoryMib } = wanted;
+    if (!isKept(host, wanted)) return { cpu, memoryMib };
+    const there = await host.templates();
+    const most = Math.min(mostMib, memoryMib * MOST_TIMES_LARGER);
+    const [best] = there
+      .filter(({ image, network }) => image === wanted.image && network === wanted.network)
+      .filter((each) => each.cpu === cpu && each.memoryMib >= memoryMib && each.memoryMib <= most)
+      .sort((a, b) => a.memoryMib - b.memoryMib);
+    if (best === undefined || best.memoryMib === memoryMib) return { cpu, memoryMib };
+    this.#build(wanted);
+    return { cpu, memoryMib: best.memoryMib };
   }
 
   /** Templates that are missing for what is wanted again and again, as actions yet to be done. */
   async find(now = Date.now()): Promise<Action[]> {
-    const { host } = this.#fleet.parts;
-    if (this.#building !== undefined) return [];
+    const { host } = this.#parts;
     const [wanted, there] = await Promise.all([this.#wanted(now), host.templates()]);
     return wanted
+      .filter(({ shape }) => !this.#asked.has(subjectOf(shape)))
       .filter(({ shape }) => !there.some((each) => sameShape(each, shape)))
       .slice(0, MOST_BUILT)
       .map(({ shape, vms }) => ({
@@ -52,25 +80,17 @@ export class Templates {
 
   /** Builds one after the other. That takes a boot each, so it goes on by itself. */
   act(actions: readonly Action[]): Action[] {
-    if (actions.length === 0) return [];
-    const { host } = this.#fleet.parts;
-    const { signal } = this.#stop;
-    this.#building = (async () => {
-      for (const { subject } of actions) {
-        const shape = shapeOf(subject);
-        if (shape === undefined || signal.aborted) continue;
-        await host.prepare(shape, { signal }).catch((error: unknown) => {
-          if (!signal.aborted) this.#log.warn({ err: error, subject }, "a template was not built");
-        });
-      }
-    })().finally(() => (this.#building = undefined));
+    for (const { subject } of actions) {
+      const shape = shapeOf(subject);
+      if (shape !== undefined) this.#build(shape);
+    }
     return actions.map((action) => ({ ...action, done: true }));
   }
 
   /** Drops templates that nothing was started from for long: each holds a guest's memory on disk. */
   async drop(): Promise<Action[]> {
-    const days = this.#settings.get("optimize.templateDays");
-    const dropped = await this.#fleet.parts.host.pruneTemplates(days * DAY_MS);
+    const days = this.#parts.settings.get("optimize.templateDays");
+    const dropped = await this.#parts.host.pruneTemplates(days * DAY_MS);
     return dropped.map((shape) => ({
       id: sortableId("action"),
       kind: "template-drop",
@@ -88,9 +108,23 @@ export class Templates {
     await this.#building;
   }
 
+  #build(shape: TemplateSpec): void {
+    const subject = subjectOf(shape);
+    if (this.#asked.has(subject)) return;
+    this.#asked.add(subject);
+    const { host, log } = this.#parts;
+    const { signal } = this.#stop;
+    this.#building = this.#building
+      .then(() => (signal.aborted ? undefined : host.prepare(shape, { signal })))
+      .catch((error: unknown) => {
+        if (!signal.aborted) log.warn({ err: error, subject }, "a template was not built");
+      })
+      .finally(() => this.#asked.delete(subject));
+  }
+
   /** The sizes that VMs were made in, those of which there were most first. */
   async #wanted(now: number): Promise<{ shape: TemplateSpec; vms: number }[]> {
-    const { records, host } = this.#fleet.parts;
+    const { records, host } = this.#parts;
     const made = count();
     const network = hasNetwork();
     const rows = await records
@@ -101,15 +135,14 @@ export class Templates {
       .orderBy(desc(made))
       .limit(100);
     return rows
-      .filter(({ cpu, memoryMib, vms }) => {
-        const { sizes } = host;
-        return (
-          vms >= LEAST_WANTED && sizes.cpu.includes(cpu) && sizes.memoryMib.includes(memoryMib)
-        );
-      })
+      .filter((row) => row.vms >= LEAST_WANTED && isKept(host, row))
       .map(({ vms, ...shape }) => ({ shape, vms }));
   }
 }
+
+/** Whether templates of a size are kept at all. */
+const isKept = ({ sizes }: VmHost, { cpu, memoryMib }: Amount) =>
+  sizes.cpu.includes(cpu) && sizes.memoryMib.includes(memoryMib);
 
 const sameShape = (a: TemplateSpec, b: TemplateSpec) => subjectOf(a) === subjectOf(b);
 

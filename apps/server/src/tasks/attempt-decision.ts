@@ -68,23 +68,23 @@ export function diskFor({ input }: TaskRow, { resources }: Decision): number {
 }
 
 /** The size of the VM: the decision and what the guest's system takes, rounded up to a template's where that is allowed. */
-export function sizeFor(
-  { fleet, reservations }: RunnerParts,
+export async function sizeFor(
+  { fleet, reservations, templates }: RunnerParts,
   { input }: TaskRow,
   { resources }: Decision,
-): Amount {
+): Promise<Amount> {
   const { mostMemoryMib, mostCpu, sizes } = fleet.parts.host;
-  const overheadMib = guestOverheadMib(resources.image);
+  const { image } = resources;
+  const overheadMib = guestOverheadMib(image);
   const need = {
     cpu: resources.vcpus,
     memoryMib: Math.min(resources.memoryMib + overheadMib, mostMemoryMib),
   };
-  const limit = (input.limits?.["memoryMib"] ?? Infinity) + overheadMib;
+  const most = Math.min((input.limits?.["memoryMib"] ?? Infinity) + overheadMib, mostMemoryMib);
   const cpu = sizes.cpu.find((each) => each >= need.cpu && each <= mostCpu);
-  const memoryMib = sizes.memoryMib.find(
-    (each) => each >= need.memoryMib && each <= Math.min(limit, mostMemoryMib),
-  );
+  const memoryMib = sizes.memoryMib.find((each) => each >= need.memoryMib && each <= most);
   if (cpu === undefined || memoryMib === undefined) return need;
-  const size = { cpu, memoryMib };
-  return reservations.fits(size) ? size : need;
+  const size = await templates.sizeLike({ image, cpu, memoryMib, network: false }, most);
+  if (reservations.fits(size)) return size;
+  return reservations.fits({ cpu, memoryMib }) ? { cpu, memoryMib } : need;
 }

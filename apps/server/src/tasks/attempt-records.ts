@@ -51,6 +51,11 @@ export class AttemptRecords {
     );
   }
 
+  /** The step that is begun: whoever looks sees where the attempt is. */
+  async reached(): Promise<void> {
+    await this.#note({});
+  }
+
   /** Before anything is started: the next server knows where to look. */
   async placed(vm: string): Promise<void> {
     await this.#note({ vm });

@@ -1,5 +1,6 @@
 import type { Decision } from "@queztl/brain";
 import { serverErrors } from "../errors.ts";
+import type { Amount } from "../nodes/capacity.ts";
 import { traced } from "../observe/tracing.ts";
 import { sortableId } from "../sortable-id.ts";
 import { problemOf } from "../vms/fleet.ts";
@@ -25,6 +26,8 @@ import { type AttemptRow, LIVE_STATES, type TaskFileRow, type TaskRow } from "./
 
 /** Under this name a program outlives the server that started it. */
 const PROGRAM = "task";
+/** A guest that has not taken the task's files by then is as good as lost. */
+const LONGEST_COPY_MS = 1_800_000;
 
 /** What an attempt works on: the task's files and what is to be run. */
 interface Work {
@@ -138,15 +141,26 @@ export class Attempt {
       attempt,
       confidence: decision.confidence,
     });
-    const size = sizeFor(this.#parts, this.#task, decision);
-    const id = await this.#steps.take("place", async () => {
+    const { id, size } = await this.#steps.take("place", async () => {
+      const size = await sizeFor(this.#parts, this.#task, decision);
       const id = (this.#vm = sortableId("vm"));
-      await reservations.take(id, size, { priority, signal: this.#stop.signal });
+      if (reservations.waiting > 0 || !reservations.tryTake(id, size)) {
+        await this.#records.reached();
+        await this.#log.say("system", `${this.#waiting(size)}\n`);
+        await reservations.take(id, size, { priority, signal: this.#stop.signal });
+      }
       await this.#records.placed(id);
-      return id;
+      return { id, size };
     });
-    const vm = await this.#steps.take("vm", () => this.#obtainVm(id, decision, size));
-    await this.#steps.take("agent", () => vm.copyIn("/", plan.files()));
+    const vm = await this.#steps.take("vm", async () => {
+      await this.#records.reached();
+      return this.#obtainVm(id, decision, size);
+    });
+    await this.#steps.take("agent", async () => {
+      await this.#records.reached();
+      const limit = AbortSignal.timeout(LONGEST_COPY_MS);
+      await vm.copyIn("/", plan.files(), AbortSignal.any([this.#stop.signal, limit]));
+    });
     this.#stop.signal.throwIfAborted();
     return this.#follow(vm, work, async () => {
       const program = await vm.run({
@@ -189,11 +203,15 @@ export class Attempt {
     return { inputs, plan: await planTask({ description, input, files }, this.#parts) };
   }
 
-  async #obtainVm(
-    id: string,
-    decision: Decision,
-    size: { cpu: number; memoryMib: number },
-  ): Promise<HostedVm> {
+  /** What a placement waits for. */
+  #waiting({ cpu, memoryMib }: Amount): string {
+    const { used, capacity, waiting } = this.#parts.reservations;
+    const given = `${used.cpu} of ${capacity.cpu} CPU and ${used.memoryMib} of ${capacity.memoryMib} MiB are given to VMs`;
+    const before = waiting > 0 ? `, and ${waiting} tasks wait as well` : "";
+    return `waits for ${cpu} CPU and ${memoryMib} MiB: ${given}${before}`;
+  }
+
+  async #obtainVm(id: string, decision: Decision, size: Amount): Promise<HostedVm> {
     const { fleet } = this.#parts;
     const { id: task, description } = this.#task;
     const by = { actor: "system" };

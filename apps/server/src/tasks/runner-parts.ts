@@ -4,6 +4,7 @@ import type { Settings } from "../config/settings.ts";
 import type { EventLog } from "../events/event-log.ts";
 import type { Reservations } from "../nodes/capacity.ts";
 import type { Metrics } from "../observe/metrics.ts";
+import type { Templates } from "../optimise/templates.ts";
 import type { Fleet } from "../vms/fleet.ts";
 import type { SkillLibrary } from "@queztl/skills/node";
 import type { TaskLogs } from "./task-logs.ts";
@@ -19,6 +20,7 @@ export interface RunnerParts {
   readonly brain: BrainHost;
   readonly fleet: Fleet;
   readonly reservations: Reservations;
+  readonly templates: Templates;
   readonly settings: Settings;
   readonly events: EventLog;
   readonly metrics: Metrics;

@@ -205,9 +205,14 @@ export class HypervisorVm implements HostedVm {
     return { data: stdoutBytes, bytes: Number(size.stdout.trim()) };
   }
 
-  async copyIn(folder: string, files: AsyncIterable<GuestFile | GuestFolder>): Promise<void> {
-    const agent = await this.#there().agent();
-    await agent.copyIn(folder, entriesOf(files));
+  async copyIn(
+    folder: string,
+    files: AsyncIterable<GuestFile | GuestFolder>,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const options = signal === undefined ? {} : { signal };
+    const agent = await this.#there().agent(options);
+    await agent.copyIn(folder, entriesOf(files), options);
   }
 
   async *copyOut(folder: string): AsyncGenerator<GuestFile> {

@@ -150,7 +150,11 @@ export interface HostedVm {
     range: { offset: number; length: number },
   ): Promise<{ data: Uint8Array; bytes: number }>;
   /** Puts files and folders below a folder, which is made. */
-  copyIn(folder: string, entries: AsyncIterable<GuestFile | GuestFolder>): Promise<void>;
+  copyIn(
+    folder: string,
+    entries: AsyncIterable<GuestFile | GuestFolder>,
+    signal?: AbortSignal,
+  ): Promise<void>;
   /** All regular files below a folder. */
   copyOut(folder: string): AsyncIterable<GuestFile>;
   console(options: {
