@@ -83,6 +83,6 @@ function listCases(): Case[] {
 export default defineBench({
   summary:
     "the server: a task's way to its command, step by step, and lists while many look; p99 is judged",
-  rounds: 40,
+  rounds: 50,
   cases: [...taskCases(), ...listCases()],
 });

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type ApiEvent, followEvents } from "@queztl/api";
+import { type ApiEvent, followEvents, type QueztlClient } from "@queztl/api";
 import { QueztlServer } from "./queztl-server.ts";
 
 /** What a task's way took, in milliseconds: each step, and `submit`, from its submission to the start of its command. */
 export type TaskWay = ReadonlyMap<string, number>;
 
-/** By then the first process stands by, and by then the next one. */
-const FIRST_PAUSE_MS = 20_000;
+/** Until then the brain has found what the task needs, and there are templates of the sizes that it tries. */
+const WARM_UP_TASKS = 12;
+/** By then the next process stands by. */
 const PAUSE_MS = 3500;
 
 /** Short tasks of a server, one after the other, each in a VM of its own made from a template. */
@@ -32,10 +33,13 @@ export class TaskWays {
   }
 
   async #run(index: number): Promise<TaskWay> {
-    // The first one builds the template.
     if (index > 0) await this.at(index - 1);
     const { client } = await (this.#server ??= this.#start());
-    if (index > 0) await sleep(index === 1 ? FIRST_PAUSE_MS : PAUSE_MS);
+    await sleep(PAUSE_MS);
+    return this.#way(client);
+  }
+
+  async #way(client: QueztlClient): Promise<TaskWay> {
     const submitted = Date.now();
     const { id: task } = await client.task.submit.mutate({
       description: "Count the words of a file",
@@ -56,6 +60,7 @@ export class TaskWays {
     const server = await QueztlServer.start(this.#environment);
     void this.#hear(server);
     await sleep(1000);
+    for (let task = 0; task < WARM_UP_TASKS; task += 1) await this.#way(server.client);
     return server;
   }
 
