@@ -31,7 +31,8 @@ export function consoleMarks(folder: string, home: string): Marks {
   const kept = new Set<string>();
   const look = () => {
     for (const vm of names(vms)) {
-      if (kept.has(vm)) continue;
+      // Folders that are being made or removed are a VM's as well, under another name.
+      if (vm.startsWith(".") || kept.has(vm)) continue;
       try {
         linkSync(join(vms, vm, "console.log"), join(folder, vm));
         kept.add(vm);
