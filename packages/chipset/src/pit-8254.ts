@@ -300,6 +300,9 @@ export class Pit8254 implements Snapshottable<PitState> {
   readonly #interrupt: InterruptLine;
   readonly #counters: readonly [Counter, Counter, Counter];
   #timer: Timer | undefined;
+  /** Counter 0's output as it was last seen, and when it changes from that. */
+  #level = true;
+  #changeNs: number | undefined;
 
   /** The four ports (0x40). */
   readonly ports: BusHandler = byteRegisters({
@@ -338,6 +341,7 @@ export class Pit8254 implements Snapshottable<PitState> {
   reset(): void {
     const fresh = new Counter(this.#clock, true).save();
     this.#counters.forEach((counter, i) => counter.restore({ ...fresh, gate: i < 2 }));
+    this.#changeNs = undefined;
     this.#update();
   }
 
@@ -348,6 +352,7 @@ export class Pit8254 implements Snapshottable<PitState> {
   restore(state: PitState): void {
     const { counters } = layout.check(state);
     this.#counters.forEach((counter, i) => counter.restore(counters[i] as CounterState));
+    this.#changeNs = undefined;
     this.#update();
   }
 
@@ -367,15 +372,15 @@ export class Pit8254 implements Snapshottable<PitState> {
     this.#timer?.cancel();
     this.#timer = undefined;
     const counter = this.#counters[0];
-    const level = counter.output();
-    this.#interrupt.set(level);
-    const at = counter.nextChangeNs();
-    if (at === undefined) return;
-    this.#timer = this.#clock.schedule(at, () => {
-      // A pulse of one cycle is over when a host's timer is late: its edge is an interrupt all the same.
-      this.#interrupt.set(!level);
-      this.#update();
-    });
+    // A pulse of one cycle is over when the host looks: its edge is an interrupt all the same.
+    if (this.#changeNs !== undefined && this.#clock.nowNs() >= this.#changeNs) {
+      this.#interrupt.set(!this.#level);
+    }
+    this.#level = counter.output();
+    this.#interrupt.set(this.#level);
+    this.#changeNs = counter.nextChangeNs();
+    if (this.#changeNs === undefined) return;
+    this.#timer = this.#clock.schedule(this.#changeNs, () => this.#update());
   }
 }
 

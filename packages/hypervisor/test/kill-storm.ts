@@ -157,7 +157,8 @@ async function look(
   for (const { id, state } of now) {
     const vm = await Vm.open(id, { home });
     try {
-      if (state === "stopped" || state === "crashed") await vm.start();
+      // A worker that was killed may have started it, whose monitor takes it only now.
+      if (state === "stopped" || state === "crashed") await vm.start().catch(() => undefined);
       await settled(vm);
       // An emulated guest that is paused has done nothing; all others count.
       const first = await vm.stats();
