@@ -61,9 +61,9 @@ class Counter {
     this.gate = gate;
   }
 
-  /** The level of OUT now. */
-  output(): boolean {
-    const elapsed = this.#elapsed();
+  /** The level of OUT. */
+  output(nowNs = this.#clock.nowNs()): boolean {
+    const elapsed = this.#elapsed(nowNs);
     const count = this.#count;
     if (this.#periodic && (!this.#running || !this.gate)) return true;
     switch (this.mode) {
@@ -81,9 +81,9 @@ class Counter {
   }
 
   /** Guest time of the next change of OUT, or undefined if it stays until something is written. */
-  nextChangeNs(): number | undefined {
+  nextChangeNs(nowNs: number): number | undefined {
     if (!this.#running || this.#haltedCycles !== undefined) return undefined;
-    const elapsed = this.#elapsed();
+    const elapsed = this.#elapsed(nowNs);
     const count = this.#count;
     const phase = elapsed % count;
     const start = elapsed - phase;
@@ -251,10 +251,10 @@ class Counter {
   }
 
   /** Cycles since the count was loaded; a new count takes over here once the old one's period is over. */
-  #elapsed(): number {
+  #elapsed(nowNs = this.#clock.nowNs()): number {
     if (!this.#running) return 0;
     if (this.#haltedCycles !== undefined) return this.#haltedCycles;
-    const elapsed = crystal.cycles(Math.max(0, this.#clock.nowNs() - this.#loadedNs));
+    const elapsed = crystal.cycles(Math.max(0, nowNs - this.#loadedNs));
     if (!this.#periodic || this.#nextCount === 0 || elapsed < this.#changeAt) return elapsed;
     this.#loadedNs += crystal.nanoseconds(this.#changeAt);
     this.#count = this.#nextCount;
@@ -372,13 +372,13 @@ export class Pit8254 implements Snapshottable<PitState> {
     this.#timer?.cancel();
     this.#timer = undefined;
     const counter = this.#counters[0];
+    // Asked for once: what is seen and what is still to come must not have time pass between them.
+    const nowNs = this.#clock.nowNs();
     // A pulse of one cycle is over when the host looks: its edge is an interrupt all the same.
-    if (this.#changeNs !== undefined && this.#clock.nowNs() >= this.#changeNs) {
-      this.#interrupt.set(!this.#level);
-    }
-    this.#level = counter.output();
+    if (this.#changeNs !== undefined && nowNs >= this.#changeNs) this.#interrupt.set(!this.#level);
+    this.#level = counter.output(nowNs);
     this.#interrupt.set(this.#level);
-    this.#changeNs = counter.nextChangeNs();
+    this.#changeNs = counter.nextChangeNs(nowNs);
     if (this.#changeNs === undefined) return;
     this.#timer = this.#clock.schedule(this.#changeNs, () => this.#update());
   }
