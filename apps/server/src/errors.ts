@@ -101,7 +101,7 @@ export const serverErrors = defineErrors({
   },
   QZ_SERVER_TASK_OUT_OF_MEMORY: {
     status: "exhausted",
-    message: "the program needed more than {memoryMib} MiB, the most it may have",
+    message: "the program needed more memory than the {memoryMib} MiB that it may have",
   },
   QZ_SERVER_TASK_TIME_LIMIT: {
     status: "timeout",
