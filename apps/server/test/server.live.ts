@@ -6,7 +6,7 @@ import { createQueztlClient, type QueztlClient } from "@queztl/api";
 import { contractCases, type ContractTarget, createContractKit } from "@queztl/api/contract";
 import { clientTarget, restTarget } from "@queztl/api/testing";
 import { Vm } from "@queztl/hypervisor/node";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { emptyHome } from "../src/testing/chaos.ts";
 import {
   type PrivatePostgres,
@@ -107,7 +107,11 @@ function withDatabase(url: () => string | undefined): void {
     expect(await output()).toBe("1\n2\n3\n4\n5\n6\n7\n8\n");
     const { items } = await live.client.task.files.query({ task });
     expect(items.map(({ name }) => name)).toEqual(["end"]);
-    expect((await live.client.vm.list.query({})).items).toEqual([]);
+    // The task is over before its VM is removed.
+    await vi.waitFor(
+      async () => expect((await live.client.vm.list.query({})).items).toEqual([]),
+      10_000,
+    );
   });
 
   test("a VM runs while the server is killed → the next one has it, and commands run in it", async () => {
