@@ -168,10 +168,11 @@ test("what a VM writes to its console → its log, whole and followed", async ()
 });
 
 const patience = PATIENCE.timeout;
-// Where CI is set, nothing is drawn.
-const { CI: _, ...environment } = process.env;
-const sit = (argv: readonly string[], columns = 80) =>
-  new Sitting(argv, { columns, patience, environment });
+const sit = (argv: readonly string[], columns = 80) => {
+  // The server's home is in it by now. Where CI is set, nothing is drawn.
+  const { CI: _, ...environment } = process.env;
+  return new Sitting(argv, { columns, patience, environment });
+};
 
 test("a console in a pseudo-terminal → the guest's shell, the window's size, what was shown before, the detach key", async () => {
   const first = sit(["vm", "console", "web"]);
