@@ -43,5 +43,6 @@ export async function serveVm(
     tellStarter(JSON.stringify({ code, message }));
     process.stderr.write(`queztl-monitor: ${message}\n`);
     process.exitCode = 1;
+    await warm?.discard();
   }
 }

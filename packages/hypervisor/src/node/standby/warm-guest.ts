@@ -1,4 +1,4 @@
-import { rename, rm } from "node:fs/promises";
+import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { AgentClient } from "../../agent/client.ts";
 import { keptOpen } from "../../agent/channel.ts";
@@ -74,7 +74,6 @@ export class WarmGuest {
   /** Nobody goes on with it. */
   async discard(): Promise<void> {
     await this.#guest.machine.stop();
-    await rm(DISKS, { recursive: true, force: true });
   }
 }
 
