@@ -185,7 +185,7 @@ async function assembled(
     diskMib,
     version: VERSION,
     log,
-    drain: (seconds, signal) => runner.drain(seconds, signal),
+    drain: (seconds) => runner.drain(seconds),
   });
   await nodes.registerLocal();
   const idle = new IdleVms(fleet, log);
@@ -283,8 +283,6 @@ async function assembled(
   }
   undo.defer(() => closeHttp(app, settings.get("stop.graceSeconds") * 1000));
   undo.defer(endConsoles);
-  // Else its end would wait for VMs that clients have asked for.
-  undo.defer(() => fleet.stopStarting());
   // Last, because it begins to act: and so it is stopped first.
   await runner.start();
   cycle.start();

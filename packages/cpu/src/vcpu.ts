@@ -485,8 +485,8 @@ export class Vcpu extends Core {
     const second = linear.fetch(nextLow, linear.long ? nextHigh : 0);
     if (first < 0 || second < 0) raise(Vector.InvalidOpcode);
     this.#setRipPage(ripLow, ripHigh, low & 0xfff);
-    const known = code.knownStraddle(this.codeMode, first, second);
-    if (known !== 0) return known;
+    const known = code.straddle(this.codeMode, first);
+    if (known?.second === second) return known.record;
     const bytes = new Uint8Array(head + 15);
     bytes.set(memory.bytes.subarray(first, first + head));
     bytes.set(memory.bytes.subarray(second, second + 15), head);

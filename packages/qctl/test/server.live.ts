@@ -126,9 +126,9 @@ test("a VM from its making to its end: exec, files both ways, snapshot, fork, to
   expect((await qctl("vm", "remove-snapshot", "web", "before", "--yes")).code).toBe(0);
   expect((await qctl("vm", "snapshots", "web")).stdout).toBe("");
   expect((await qctl("vm", "top", "--once")).stdout).toMatch(/^web +running +\d+%/m);
-  // It began as a copy of a template, which has said all that a boot says but, at times, the shell's first words.
-  expect((await qctl("vm", "logs", "web", "--tail", "9")).stdout).toMatch(
-    /^VM web: 1 CPU, 256 MiB, base\n/,
+  // It began as a copy of a template, which has said all that a boot says.
+  expect((await qctl("vm", "logs", "web", "--tail", "5")).stdout).toBe(
+    "VM web: 1 CPU, 256 MiB, base\n",
   );
   const listed = JSON.parse((await qctl("vm", "list", "-o", "json")).stdout) as {
     items: { name: string; state: string }[];
@@ -184,9 +184,7 @@ test("a console in a pseudo-terminal → the guest's shell, the window's size, w
     first.type("stty size\r");
     expect(first.shown).toContain("33 101");
   }, PATIENCE);
-  // The shell itself takes the key for a character as long as it reads a line.
-  first.type("echo wai''ting; sleep 1000\r");
-  await first.sees("waiting");
+  first.type("sleep 100\r");
   first.type("\u0003");
   first.type("echo after-$((1+1))\r");
   await first.sees("after-2");
@@ -293,10 +291,12 @@ test("the local node drained in the midst of a task → the task waits, and runs
   const waiting = new Running("task", "submit", "Sleep a bit", ...words);
   await waiting.writes("run begins");
   const drained = await qctl("node", "drain", "local", "--deadline", "1s", "--yes");
-  expect(drained).toMatchObject({ code: 0, stdout: expect.stringMatching(/State +cordoned/) });
-  expect(drained.stderr).toContain("stay on it: `qctl vm list --node local`");
+  expect(drained.code).toBe(0);
   const [id = ""] = (await qctl("task", "list", "-o", "name")).stdout.split("\n");
-  expect((await qctl("task", "get", id)).stdout).toMatch(/State +queued/);
+  await vi.waitFor(async () => {
+    expect((await qctl("task", "get", id)).stdout).toMatch(/State +queued/);
+    expect((await qctl("node", "get", "local")).stdout).not.toMatch(/State +draining/);
+  }, PATIENCE);
   expect((await qctl("node", "uncordon", "local")).code).toBe(0);
   expect(await waiting.ends()).toBe(0);
   expect(readFileSync(join(out, "x"), "utf8")).toBe("done\n");

@@ -9,6 +9,12 @@ import { HEAD_QUIET, Head, Record } from "../state/record.ts";
 import { PseudoEntry } from "./lower.ts";
 import type { Lowering, UnitState } from "./lower.ts";
 
+/** An instruction that crosses into another page: that page's offset, and its first record. */
+export interface Straddle {
+  readonly second: number;
+  readonly record: number;
+}
+
 /** What decides how bytes are decoded: code decoded under one mode is never run under another. */
 export interface CodeMode {
   /** Which of the cache's modes it is. */
@@ -21,8 +27,8 @@ export interface CodeMode {
   readonly jumps: number;
   /** Records by the offset of the instruction's first byte. */
   readonly records: Map<number, number>;
-  /** Instructions that cross into another page: the other page's offset, by the first byte's. */
-  readonly straddles: Map<number, { second: number; record: number }>;
+  /** Instructions that cross into another page, by the first byte's offset. */
+  readonly straddles: Map<number, Straddle>;
   /** Instructions near the end of their code segment, each by itself, by the first byte. */
   readonly singles: Map<number, number>;
 }
@@ -152,11 +158,11 @@ export class CodeCache {
     return record;
   }
 
-  /** The record that `straddling` made for these places, or 0 if there is none or its bytes changed since. */
-  knownStraddle(mode: CodeMode, offset: number, second: number): number {
+  /** What `straddling` made last for an instruction that begins at an offset, unless its bytes changed since. */
+  straddle(mode: CodeMode, offset: number): Straddle | undefined {
     const known = mode.straddles.get(offset);
-    if (known === undefined || known.second !== second) return 0;
-    return this.#view.getUint16(known.record, true) === Handler.Stale ? 0 : known.record;
+    if (known === undefined) return undefined;
+    return this.#view.getUint16(known.record, true) === Handler.Stale ? undefined : known;
   }
 
   /**

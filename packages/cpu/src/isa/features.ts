@@ -88,4 +88,5 @@ export const X86_64_V2: readonly Feature[] = [
   "prefetchw",
   "invpcid",
   "smap",
+  "serialize",
 ];

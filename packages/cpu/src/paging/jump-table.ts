@@ -1,5 +1,5 @@
 import { JUMP_ENTRIES, State, TlbEntry } from "../state/layout.ts";
-import { i32, i64, likely } from "../wasm/index.ts";
+import { i32, i64 } from "../wasm/index.ts";
 import type { FunctionBuilder, I32, I64, Place } from "../wasm/index.ts";
 import { toI32 } from "../semantics/integer-ops.ts";
 import { placeOf, tlbEntryOf } from "./place.ts";
@@ -16,7 +16,7 @@ export function findRecord(
 ): void {
   const entry = f.let(tlbEntryOf(i32.load(state, State.Tlb), linear));
   const tag = i64.load(entry, TlbEntry.Execute);
-  f.if(likely(i64.eq(tag, i64.and(linear, i64.const(-4096)))), () => {
+  f.if(i64.eq(tag, i64.and(linear, i64.const(-4096))), () => {
     const host = f.let(placeOf(f, linear, entry));
     const low = toI32(host);
     const slot = i32.and(i32.xor(low, i32.shr_u(low, i32.const(13))), i32.const(JUMP_ENTRIES - 1));

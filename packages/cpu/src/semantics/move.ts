@@ -87,4 +87,5 @@ export const move: Descriptions = {
   lfence: nothing,
   sfence: nothing,
   mfence: nothing,
+  serialize: nothing,
 };

@@ -67,7 +67,15 @@ const LEAF7_EBX = bitsOf({
 const LEAF7_ECX = bitsOf({ umip: 2, rdpid: 22 });
 // With it Linux has a bit of SPEC_CTRL set for good, where it else runs a loop at each entry to clear branch history.
 const LEAF7_2_EDX = bitsOf({ bhiCtrl: 4 });
-const LEAF7_EDX = bitsOf({ fsrm: 4, specCtrl: 26, stibp: 27, archCapabilities: 29, ssbd: 31 });
+// SERIALIZE: without it Linux does an IRET to itself for each of the 100,000 places that it patches while it boots.
+const LEAF7_EDX = bitsOf({
+  fsrm: 4,
+  serialize: 14,
+  specCtrl: 26,
+  stibp: 27,
+  archCapabilities: 29,
+  ssbd: 31,
+});
 
 const EXTENDED1_EDX = bitsOf({ syscall: 11, nx: 20, pages1g: 26, rdtscp: 27, lm: 29 });
 const EXTENDED1_ECX = bitsOf({ lahf: 0, prefetchw: 8 });

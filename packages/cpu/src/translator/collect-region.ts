@@ -1,5 +1,6 @@
 import { PAGE_BYTES } from "@queztl/memory";
-import type { CodeMode } from "../execute/code-cache.ts";
+import type { CodeMode, Straddle } from "../execute/code-cache.ts";
+import { PseudoEntry } from "../execute/lower.ts";
 import { Handler } from "../interpreter/handlers.ts";
 import type { Shape } from "../semantics/context.ts";
 import { HEAD_LIVE, HEAD_QUIET, Head, Record } from "../state/record.ts";
@@ -33,9 +34,13 @@ export interface Step {
   readonly addressRecord: number;
   readonly addressHandler: number;
   readonly record: number;
+  /** Where the interpreter goes on if the region leaves before the instruction. */
+  readonly leave: number;
   readonly shape: Shape;
   readonly inPage: number;
   readonly length: number;
+  /** Offset of the page in which the instruction ends, if that is another than the one in which it begins; else −1. */
+  readonly secondPage: number;
   /** Of a relative branch. */
   readonly target: Target | undefined;
   /** Of an indirect jump: offsets of the blocks that it is compared with, the likeliest first. */
@@ -77,6 +82,8 @@ export interface CodeSource {
   readonly threshold: number;
   /** The fewest instructions of a region without a loop. */
   readonly least: number;
+  /** An instruction that crosses into another page, if it has run. */
+  straddle(mode: CodeMode, offset: number): Straddle | undefined;
   /** Offsets of the blocks that are known in a page. */
   blocksIn(page: number): number[];
   /** Offset in the WebAssembly memory of code at an address, or −1 if that is not known without further ado. */
@@ -286,19 +293,33 @@ function readBlock(
   });
   let addressRecord = 0;
   let addressHandler = 0;
+  let straddle = 0;
+  let secondPage = -1;
   for (let record = first; ; record += Record.Length) {
-    const handler = view.getUint16(record + Record.Handler, true);
+    let handler = view.getUint16(record + Record.Handler, true);
     const inPage = view.getUint16(record + Record.Offset, true);
+    if (view.getUint16(record + Record.Entry, true) === PseudoEntry.Straddle) {
+      const known = source.straddle(mode, page + inPage);
+      if (known === undefined) return finish({ kind: "interpret", record, inPage });
+      // Its own records follow; whatever cannot be done there is left to the one that stands for it here.
+      straddle = record;
+      secondPage = known.second;
+      record = known.record;
+      handler = view.getUint16(record + Record.Handler, true);
+    }
     if (handler >= Handler.AddressBase && handler < Handler.Count) {
       addressRecord = record;
       addressHandler = handler;
       continue;
     }
-    if (handler === Handler.Continue)
-      return finish({ kind: "next", inPage, target: locate(inPage) });
+    if (handler === Handler.Continue) {
+      const next = view.getUint16(record + Record.Offset, true);
+      return finish({ kind: "next", inPage: next, target: locate(next) });
+    }
     const shape = shapes[handler];
+    const leave = straddle || addressRecord || record;
     if (handler < Handler.Count || shape === undefined) {
-      return finish({ kind: "interpret", record: addressRecord || record, inPage });
+      return finish({ kind: "interpret", record: leave, inPage });
     }
     const length = view.getUint8(record + Record.InstructionLength);
     const transfers = TRANSFERS.has(shape.name);
@@ -311,7 +332,18 @@ function readBlock(
     const guesses =
       shape.name === "jmp" && !relative ? guessesOf(source, mode, page + next, page) : [];
     for (const guess of guesses) successors.push({ offset: guess, ripPage, called: false });
-    steps.push({ addressRecord, addressHandler, record, shape, inPage, length, target, guesses });
+    steps.push({
+      addressRecord,
+      addressHandler,
+      record,
+      leave,
+      shape,
+      inPage,
+      length,
+      secondPage,
+      target,
+      guesses,
+    });
     addressRecord = 0;
     if (transfers) {
       // Where a call returns to.

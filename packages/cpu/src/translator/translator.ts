@@ -146,6 +146,7 @@ export class Translator {
       shapes: this.#shapes,
       threshold,
       least: this.#eager ? 1 : LEAST,
+      straddle: (of, offset) => this.#code.straddle(of, offset),
       blocksIn,
       probe,
     };
@@ -274,6 +275,9 @@ export class Translator {
       const list = pages.get(block.page) ?? [];
       list.push({ offset: block.offset, length: lengthOf(block) });
       pages.set(block.page, list);
+      const second = block.steps.at(-1)?.secondPage ?? -1;
+      if (second >= 0)
+        pages.set(second, [...(pages.get(second) ?? []), { offset: second, length: 15 }]);
     }
     for (const ranges of pages.values()) this.#code.watch(ranges, live);
   }

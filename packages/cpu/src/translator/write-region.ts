@@ -3,7 +3,7 @@ import { descriptions } from "../semantics/descriptions.ts";
 import { State, TlbEntry } from "../state/layout.ts";
 import { HEAD_LIVE, Head, Record } from "../state/record.ts";
 import { RegionExit } from "../state/status.ts";
-import { call, i32, i64, likely, unlikely } from "../wasm/index.ts";
+import { call, i32, i64 } from "../wasm/index.ts";
 import type { Callee, FunctionBuilder, I32, I64, Label, Local, Place } from "../wasm/index.ts";
 import type { Block, Region, Step, Target } from "./collect-region.ts";
 import { addressOf } from "./region-address.ts";
@@ -33,6 +33,7 @@ export interface RegionModule {
 const MOST_RETURNS = 6;
 /** `next` when no block is asked for: a loop begins at its header. */
 const HEADER = -1;
+const PAGE_BYTES = 4096;
 
 /** Writes a region's function; the blocks at which it may be entered, by their numbers. */
 export function writeRegion(
@@ -230,7 +231,7 @@ class RegionWriter {
       this.#rounds.set(item, round);
       this.#items(item.body, () => {
         if (item.entries.length === 0) return;
-        f.if(unlikely(i32.ge_s(this.#next.get, i32.const(0))), () => this.#dispatch(item.body));
+        f.if(i32.ge_s(this.#next.get, i32.const(0)), () => this.#dispatch(item.body));
       });
     });
     f.unreachable();
@@ -306,7 +307,7 @@ class RegionWriter {
     const entry = f.let(tlbEntryOf(this.#frame.tlb.get, rip));
     const offset = f.local<"i32" | "i64">(f.wide ? "i64" : "i32");
     f.set(offset, f.wide ? i64.const(0) : i32.const(0));
-    f.if(likely(i64.eq(i64.and(rip, i64.const(-4096)), i64.load(entry, TlbEntry.Execute))), () =>
+    f.if(i64.eq(i64.and(rip, i64.const(-4096)), i64.load(entry, TlbEntry.Execute)), () =>
       f.set(offset, placeOf(f, rip, entry)),
     );
     return offset.get;
@@ -335,7 +336,7 @@ class RegionWriter {
       return;
     }
     const to = f.let(rip());
-    f.if(likely(isAt(this.#locate(to), target.offset)), () => this.#goToPage(to, go));
+    f.if(isAt(this.#locate(to), target.offset), () => this.#goToPage(to, go));
     this.#leaveTo(to, executed);
   }
 
@@ -368,7 +369,7 @@ class RegionWriter {
     this.#flags.known = isChecked ? undefined : this.#knownAt.get(number);
     if (isChecked) {
       if (this.#dispatches) f.set(this.#next, i32.const(HEADER));
-      f.if(unlikely(i32.lt_s(this.#left.get, most)), () => this.#leave(block.record, 0));
+      f.if(i32.lt_s(this.#left.get, most), () => this.#leave(block.record, 0));
     }
     block.steps.forEach((step, done) => this.#step(step, number, done, most));
     const { end, steps } = block;
@@ -383,18 +384,22 @@ class RegionWriter {
 
   #step(step: Step, from: number, done: number, most: I32): void {
     const f = this.#f;
-    const { shape, record, addressRecord } = step;
+    const { shape, record, secondPage } = step;
     const flags = this.#flags;
     const whole = (round: Label | undefined): void =>
       f.block((end) => {
-        const interpret = (): void => this.#leave(addressRecord || record, done);
+        const interpret = (): void => this.#leave(step.leave, done);
+        if (secondPage >= 0) {
+          const next = f.let(i64.add(this.#ripPage.get, i64.const(PAGE_BYTES)));
+          f.if(i32.eqz(isAt(this.#locate(next), secondPage)), interpret);
+        }
         const exits: RegionExits = {
           done: () => f.br(end),
           interpret,
           again: () => {
             // Each round counts as an instruction.
             f.set(this.#left, i32.sub(this.#left.get, i32.const(1)));
-            f.if(unlikely(i32.lt_s(this.#left.get, most)), interpret);
+            f.if(i32.lt_s(this.#left.get, most), interpret);
             f.br(round as Label);
           },
           jump: (rip) => {

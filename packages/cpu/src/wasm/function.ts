@@ -21,12 +21,6 @@ export interface Label {
   readonly depth: number;
 }
 
-/** What is said of a conditional branch: where in the function's code its opcode is, and whether its condition usually holds. */
-export interface BranchHint {
-  readonly offset: number;
-  readonly holds: boolean;
-}
-
 /** A function to call: its index is known once its module is laid out. */
 export interface Callee {
   readonly signature: Signature;
@@ -76,7 +70,6 @@ export class FunctionBuilder {
   readonly #free: Record<ValueType, number[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] };
   #scope: { type: ValueType; index: number }[] | undefined;
   #depth = 0;
-  #hints: BranchHint[] = [];
 
   /** @param wide whether the module has a second memory, of 64-bit addresses. */
   constructor(signature: Signature, wide = false) {
@@ -92,12 +85,9 @@ export class FunctionBuilder {
 
   /** Runs `body`, whose statements go before everything written so far. */
   prologue(body: () => void): void {
-    const [rest, hints] = [this.#code, this.#hints];
+    const rest = this.#code;
     this.#code = new ByteSink(rest.wide);
-    this.#hints = [];
     body();
-    const { length } = this.#code;
-    this.#hints.push(...moved(hints, length));
     this.#code.append(rest);
   }
 
@@ -201,7 +191,7 @@ export class FunctionBuilder {
   }
 
   if(condition: I32, then: () => void, otherwise?: () => void): void {
-    this.#condition(condition);
+    condition.emit(this.#code);
     this.#code.byte(0x04);
     this.#code.byte(0x40);
     this.#depth++;
@@ -229,7 +219,7 @@ export class FunctionBuilder {
   }
 
   brIf(label: Label, condition: I32): void {
-    this.#condition(condition);
+    condition.emit(this.#code);
     this.#code.byte(0x0d);
     this.#code.u32(this.#depth - label.depth);
   }
@@ -269,8 +259,8 @@ export class FunctionBuilder {
     for (let i = 0; i < callee.signature.results.length; i++) this.#code.byte(0x1a);
   }
 
-  /** The function's entry of the code section, and its branch hints, whose offsets count from the entry's start. */
-  encode(): { readonly body: ByteSink; readonly hints: readonly BranchHint[] } {
+  /** The function's entry of the code section. */
+  encode(): ByteSink {
     const body = new ByteSink();
     const runs: { type: ValueType; count: number }[] = [];
     for (const type of this.#types) {
@@ -283,16 +273,9 @@ export class FunctionBuilder {
       body.u32(count);
       body.byte(valueTypeCode[type]);
     }
-    const hints = moved(this.#hints, body.length);
     body.append(this.#code);
     body.byte(0x0b);
-    return { body, hints };
-  }
-
-  #condition(condition: I32): void {
-    condition.emit(this.#code);
-    const { holds } = condition;
-    if (holds !== undefined) this.#hints.push({ offset: this.#code.length, holds });
+    return body;
   }
 
   #open(opcode: number, body: (label: Label) => void): void {
@@ -314,10 +297,6 @@ export class FunctionBuilder {
     this.#code.byte(opcode);
     memoryArgument(this.#code, address, offset);
   }
-}
-
-function moved(hints: readonly BranchHint[], by: number): BranchHint[] {
-  return hints.map(({ offset, holds }) => ({ offset: offset + by, holds }));
 }
 
 function makeLocal<T extends ValueType>(type: T, index: number): Local<T> {

@@ -72,6 +72,7 @@ export const offeredCases: readonly Case[] = [
   promised("CLWB", 7, "ebx", 24, "660fae36"),
   promised("UMIP", 7, "ecx", 2, "0f20e0 0d00080000 0f22e0"),
   promised("RDPID", 7, "ecx", 22, "f30fc7f8"),
+  promised("SERIALIZE", 7, "edx", 14, "0f01e8"),
   promised("SPEC_CTRL", 7, "edx", 26, "b948000000 0f32"),
   promised("ARCH_CAPABILITIES", 7, "edx", 29, "b90a010000 0f32"),
   promised("SYSCALL", 0x80000001, "edx", 11, "b9810000c0 0f32"),

@@ -35,6 +35,7 @@ export const NOT_COMPARED: Readonly<Record<string, string>> = {
   rdrand: "differs from run to run",
   rdseed: "differs from run to run",
   rdpmc: "the host's kernel decides whether programs may",
+  serialize: "not every host offers it",
   xgetbv: "the host offers more state components",
   sgdt: "the host's kernel emulates it (UMIP)",
   sidt: "the host's kernel emulates it (UMIP)",

@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
 import { isQueztlError } from "@queztl/errors";
-import { heedBranchHints } from "./branch-hints.ts";
 import { parseCommandLine } from "./command-line.ts";
 import { GENERAL_HELP, RUN_HELP } from "./help.ts";
 import { runCommand } from "./run-command.ts";
@@ -33,7 +32,6 @@ async function main(args: readonly string[]): Promise<number> {
       process.stdout.write(`${version()}\n`);
       return 0;
     case "run":
-      heedBranchHints();
       return runCommand(line.run, host);
     case "vm":
       return runVmCommand(line.name, line.args, host);

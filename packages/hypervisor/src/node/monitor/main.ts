@@ -4,7 +4,6 @@
  * FOLDER` for one that is told later which VM it is for.
  */
 import { closeSync, writeSync } from "node:fs";
-import { heedBranchHints } from "../branch-hints.ts";
 import { standBy } from "../standby/stand-by.ts";
 import { serveVm } from "./serve.ts";
 
@@ -28,7 +27,6 @@ function tellLast(line: string): void {
   }
 }
 
-heedBranchHints();
 const [how, folder = "."] = process.argv.slice(2);
 if (how === "--standby") await standBy(folder, { ready: () => tell("ready"), over: tellLast });
 else await serveVm(how ?? ".", tellLast);
