@@ -13,6 +13,7 @@ import {
 } from "@queztl/hypervisor/node";
 import { serverErrors } from "../errors.ts";
 import { HypervisorVm } from "./hypervisor-vm.ts";
+import { StandingPool } from "./standing-pool.ts";
 import type { HostedVm, StartOptions, TemplateSpec, VmHost, VmSpec } from "./vm-host.ts";
 
 /** VMs of ours carry this label: others in the same home are left alone. */
@@ -23,11 +24,9 @@ const MIB = 1_048_576;
 export function createHypervisorHost(home: string): VmHost {
   const templates = new TemplateStore(home);
   const opened = new Set<HypervisorVm>();
-  const standing: { count: number; pool: StandbyPool | undefined; stop: AbortController } = {
-    count: 0,
-    pool: undefined,
-    stop: new AbortController(),
-  };
+  const standing = new StandingPool((size, signal) =>
+    StandbyPool.open({ home, size, image: "base", memoryMib: 256, signal }),
+  );
   const kept = (vm: HypervisorVm): HypervisorVm => {
     opened.add(vm);
     return vm;
@@ -100,27 +99,9 @@ export function createHypervisorHost(home: string): VmHost {
     async pruneTemplates(unusedMs) {
       return (await templates.prune({ unusedMs })).map(specOf);
     },
-    async standBy(count) {
-      if (count === standing.count) return;
-      standing.count = count;
-      await standing.pool?.close();
-      standing.pool = undefined;
-      if (count === 0) return;
-      const { signal } = standing.stop;
-      const pool = await StandbyPool.open({
-        home,
-        size: count,
-        image: "base",
-        memoryMib: 256,
-        signal,
-      });
-      // Another number may have been asked for while its template was built.
-      if (signal.aborted || standing.count !== count) await pool.close();
-      else standing.pool = pool;
-    },
+    standBy: (count) => standing.resize(count),
     async close() {
-      standing.stop.abort(serverErrors("QZ_SERVER_STOPPING"));
-      await standing.pool?.close();
+      await standing.close();
       await Promise.all([...opened].map((vm) => vm.letGo()));
       opened.clear();
     },
