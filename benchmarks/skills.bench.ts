@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -23,7 +24,11 @@ const WORK = [
   ["train-model", "3,000 rows", { rows: 3000, rounds: 30, epochs: 30 }],
   ["predict", "1,000 rows", { rows: 1_000 }],
   ["predict", "10,000 rows", { rows: 10_000 }],
+  ["general-compute", "sort of 1 MB", { bytes: 1e6 }],
+  ["general-compute", "sort of 10 MB", { bytes: 1e7 }],
 ] as const;
+
+const SORT = ["sh", "-c", 'sort words.txt > "$QUEZTL_OUT/sorted.txt"'];
 
 // What the image has; the host's own Python may be another.
 const PYTHON = "/usr/bin/python3";
@@ -39,9 +44,26 @@ async function home(): Promise<string> {
   return (folder ??= await mkdtemp(join(tmpdir(), "queztl-bench-skills-")));
 }
 
-async function planOf(skill: string, data: object): Promise<SkillRun> {
-  const files = skill === "predict" ? [{ name: "model.onnx", path: await model() }] : [];
-  return await prepareSkill(findSkill(skills, skill), { data, files });
+async function planOf(name: string, data: object): Promise<SkillRun> {
+  const skill = findSkill(skills, name);
+  if (name === "predict") {
+    return await prepareSkill(skill, {
+      data,
+      files: [{ name: "model.onnx", path: await model() }],
+    });
+  }
+  if (!("bytes" in data)) return await prepareSkill(skill, { data });
+  const files = [{ name: "words.txt", path: await words(Number(data.bytes)) }];
+  return await prepareSkill(skill, { files, command: SORT });
+}
+
+/** Lines in no order, the same ones each time. */
+async function words(bytes: number): Promise<string> {
+  const path = join(await home(), `words-${bytes}.txt`);
+  const hash = (at: number) => createHash("md5").update(`${at}`).digest("hex");
+  const lines = Array.from({ length: bytes / 33 }, (_, at) => hash(at));
+  await writeFile(path, `${lines.join("\n")}\n`);
+  return path;
 }
 
 async function model(): Promise<string> {
@@ -70,12 +92,12 @@ async function layOut(run: SkillRun, root: string): Promise<void> {
 async function runHere(run: SkillRun): Promise<string> {
   const root = await mkdtemp(join(await home(), "run-"));
   await layOut(run, root);
-  const [, ...argv] = run.command;
+  const [program = "", ...argv] = run.command;
   const environment = Object.entries(run.environment).map(([name, value]) => [
     name,
     value.startsWith("/queztl/") ? join(root, value) : value,
   ]);
-  await promisify(execFile)(PYTHON, argv, {
+  await promisify(execFile)(program === "python3" ? PYTHON : program, argv, {
     cwd: join(root, run.cwd),
     env: {
       PATH: process.env["PATH"],
@@ -100,8 +122,9 @@ const native = (skill: string, data: object): Subject => ({
 
 let vm: Promise<Vm> | undefined;
 
-const guest = (skill: string, data: object): Subject => ({
+const guest = (skill: string, data: object, peak = { mib: 0 }): Subject => ({
   name: "in the guest",
+  peakMib: () => peak.mib,
   async setup() {
     users += 1;
     await (vm ??= Vm.create({ image: "python", memoryMib: MEMORY_MIB }));
@@ -115,11 +138,12 @@ const guest = (skill: string, data: object): Subject => ({
     await machine.exec(["rm", "-rf", "/queztl"]);
     await machine.copyIn(join(root, "queztl"), "/queztl");
     const started = performance.now();
-    const { status, stderr } = await machine.exec(run.command, {
+    const { status, stderr, usage } = await machine.exec(run.command, {
       cwd: run.cwd,
       env: run.environment,
     });
     if (status !== 0) throw new Error(`${skill} ended with ${status}: ${stderr}`);
+    peak.mib = Math.max(peak.mib, usage.peakMemoryBytes / (1 << 20));
     return (performance.now() - started) / 1000;
   },
   async teardown() {

@@ -34,6 +34,8 @@ export interface Subject {
   setup?(): void | Promise<void>;
   /** Takes one sample, in the case's unit. */
   measure(): number | Promise<number>;
+  /** The most memory that its work took, in MiB, over all samples; asked once, after the last. */
+  peakMib?(): number;
   /** Runs once after the last sample, also when a sample failed. */
   teardown?(): void | Promise<void>;
 }

@@ -4,7 +4,7 @@
  * rounds, to see that a bench works; `--case` runs only those with the text in their name, or of that group. Both write nothing,
  * but with `--keep` the cases that ran take their places among the results that were written before.
  */
-import { existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { globSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
@@ -12,7 +12,8 @@ import type { Bench, Case } from "./bench.ts";
 import { describeCommit, describeMachine } from "./machine.ts";
 import { groupMeans } from "./means.ts";
 import { provide } from "./peers.ts";
-import { type CaseResult, runSession } from "./session.ts";
+import { readRecord, recordOf, writeRecord } from "./record.ts";
+import { runSession } from "./session.ts";
 import { meansTable, table } from "./table.ts";
 
 const folder = join(import.meta.dirname, "..");
@@ -61,34 +62,20 @@ async function runBench(name: string): Promise<void> {
   console.log("A ratio above 1 says that ours is better; medians of interleaved rounds.");
   if (values.quick || (values.case !== "" && !values.keep)) return;
   const file = join(folder, "results", `${name}.json`);
-  const before = values.keep ? resultsIn(file) : [];
-  const record = {
+  const run = {
     bench: name,
     summary: bench.summary,
     date: new Date().toISOString(),
     commit: describeCommit(join(folder, "..")),
     machine,
     rounds,
-    means,
-    cases: all.cases.flatMap(({ name: wanted }) =>
-      [...cases, ...before].filter((result) => result.name === wanted).slice(0, 1),
-    ),
   };
-  mkdirSync(join(folder, "results"), { recursive: true });
-  writeFileSync(file, `${JSON.stringify(record, rounded, 2)}\n`);
+  const before = values.keep ? readRecord(file) : undefined;
+  const names = all.cases.map((each) => each.name);
+  writeRecord(file, recordOf(run, cases, { names, before }));
   console.log(`Written to benchmarks/results/${name}.json`);
 }
 
 function isWanted({ name, group }: Case): boolean {
   return name.includes(values.case) || group === values.case;
-}
-
-function resultsIn(file: string): readonly CaseResult[] {
-  if (!existsSync(file)) return [];
-  return (JSON.parse(readFileSync(file, "utf8")) as { cases: CaseResult[] }).cases;
-}
-
-/** Six digits are more than any measurement has. */
-function rounded(_key: string, value: unknown): unknown {
-  return typeof value === "number" ? Number(value.toPrecision(6)) : value;
 }

@@ -90,3 +90,13 @@ test("a case whose tails matter → where 95 and 99 % of its samples lie, below 
     ["p99", "100 ms"],
   ]);
 });
+
+test("a subject that knows its memory → its peak beside the samples, asked after the last", async () => {
+  let most = 0;
+  const growing: Subject = { name: "a", measure: () => (most += 10), peakMib: () => most };
+  const results = await runSession(caseOf("lower", growing, constant("b", 1)), options);
+  expect(results[0]?.ours).toMatchObject({ samples: [20, 30, 40], peakMib: 40 });
+  expect(results[0]?.peers[0]).not.toHaveProperty("peakMib");
+  const lines = table(results).split("\n");
+  expect(lines[2]?.trim().split(/ {2,}/)).toEqual(["peak memory", "40 MiB"]);
+});

@@ -10,6 +10,8 @@ export interface SubjectResult {
   readonly spread: number;
   /** Where 95 and 99 % of the samples are as good, where the case asks for it. */
   readonly tails?: { readonly p95: number; readonly p99: number };
+  /** The most memory that the work took, in MiB, where the subject says it. */
+  readonly peakMib?: number;
 }
 
 /** A peer beside ours; `unavailable` says why it has no samples. */
@@ -86,14 +88,15 @@ async function runCase(each: Case, options: SessionOptions): Promise<CaseResult>
   } finally {
     for (const { subject } of runs) await subject.teardown?.();
   }
-  const [ours, ...peers] = runs.map(({ subject: { name }, samples, unavailable }) => ({
+  const [ours, ...peers] = runs.map(({ subject, samples, unavailable }) => ({
     unavailable,
     measured: {
-      name,
+      name: subject.name,
       samples,
       median: median(samples),
       spread: spread(samples),
       ...(each.tails && { tails: tailsOf(each.better, samples) }),
+      ...(samples.length > 0 && subject.peakMib && { peakMib: subject.peakMib() }),
     },
   }));
   if (ours === undefined) throw new Error("a case has a subject of ours");

@@ -11,24 +11,27 @@ function rowsOf(result: CaseResult): string[][] {
   const { name, unit, ours, peers, target } = result;
   const wanted = target === undefined ? "" : `, target ${target} ${unit}`;
   const own = [`${name}${wanted}`, amount(ours.median, unit), percent(ours.spread)];
-  if (peers.length === 0) return [own, ...tailRows(ours, undefined, unit)];
+  if (peers.length === 0) return [own, ...rowsBelow(ours, undefined, unit)];
   return peers.flatMap((peer, index) => [
     [...(index === 0 ? own : ["", "", ""]), peer.name, ...peerCells(peer, unit)],
-    ...tailRows(index === 0 ? ours : undefined, "unavailable" in peer ? undefined : peer, unit),
+    ...rowsBelow(index === 0 ? ours : undefined, "unavailable" in peer ? undefined : peer, unit),
   ]);
 }
 
-/** Where most samples lie, below the medians. */
-function tailRows(
+/** Below the medians: where most samples lie, and what memory the work took. */
+function rowsBelow(
   ours: SubjectResult | undefined,
   peer: SubjectResult | undefined,
   unit: string,
 ): string[][] {
-  const cell = (subject: SubjectResult | undefined, which: "p95" | "p99"): string =>
-    subject?.tails ? amount(subject.tails[which], unit) : "";
-  return (["p95", "p99"] as const).flatMap((which) => {
-    const [own, other] = [cell(ours, which), cell(peer, which)];
-    return own || other ? [[`  ${which}`, own, "", "", other]] : [];
+  const rows: readonly [string, (subject: SubjectResult) => string | undefined][] = [
+    ["p95", ({ tails }) => tails && amount(tails.p95, unit)],
+    ["p99", ({ tails }) => tails && amount(tails.p99, unit)],
+    ["peak memory", ({ peakMib }) => (peakMib === undefined ? undefined : amount(peakMib, "MiB"))],
+  ];
+  return rows.flatMap(([name, cellOf]) => {
+    const [own, other] = [ours && cellOf(ours), peer && cellOf(peer)];
+    return own || other ? [[`  ${name}`, own ?? "", "", "", other ?? ""]] : [];
   });
 }
 
