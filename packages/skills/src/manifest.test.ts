@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { dataSchema, manifestSchema, parseManifest } from "./manifest.ts";
+import { dataSchema, madeBytes, manifestSchema, parseManifest } from "./manifest.ts";
 
 const least = {
   name: "count-words",
@@ -15,7 +15,7 @@ test("the least a manifest must say → every default filled in", () => {
   const manifest = parseManifest(least);
   expect(manifest).toMatchObject({ image: "python", files: [], outputs: [] });
   expect(manifest.limits.outputFiles).toBe(256);
-  expect(manifest.sizing).toEqual({ memoryMib: 256, bytesPerInputByte: 4, vcpus: 1 });
+  expect(manifest.sizing).toEqual({ memoryMib: 256, bytesPerInputByte: 4, made: [], vcpus: 1 });
 });
 
 test.each([
@@ -39,6 +39,19 @@ test.each([
       message: expect.stringContaining(place),
     }),
   );
+});
+
+test("what a program makes itself → as many bytes as the data asks for, none beside a file instead", () => {
+  const made = [
+    { parameter: "points", default: 1000, bytes: 40 },
+    { parameter: "edge", default: 2, bytes: 8, power: 3, unless: ["*.png"] },
+  ];
+  const skill = parseManifest({ ...least, sizing: { made } });
+  expect(madeBytes(skill, { points: 50, edge: 10 }, [])).toBe(50 * 40 + 8000);
+  expect(madeBytes(skill, {}, [])).toBe(40_000 + 64);
+  expect(madeBytes(skill, undefined, ["a.xyz"])).toBe(64);
+  expect(madeBytes(skill, { edge: 10 }, ["a.png"])).toBe(0);
+  expect(madeBytes(skill, { edge: 1e300, points: -5 }, [])).toBe(Number.MAX_SAFE_INTEGER);
 });
 
 test("parameters → a check of the data", () => {

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { skillsError } from "./errors.ts";
-import { pathProblem } from "./names.ts";
+import { fitsPattern, pathProblem } from "./names.ts";
 
 const MIB = 1 << 20;
 const LIMIT_MAX = 16 * 1024 * MIB;
@@ -42,6 +42,14 @@ const outputSpec = z.strictObject({
   name: path.describe("The file's name; `*` stands for anything but `/`, `**` for anything"),
   type: line.describe("Its media type"),
   description: line,
+});
+
+const madeSpec = z.strictObject({
+  parameter: line.describe("A number in the task's data, such as how many points"),
+  default: z.number().min(0).max(1e12).describe("What it is unless given"),
+  bytes: z.number().min(0).max(1e9).describe("What one of them takes as a file"),
+  power: z.number().min(1).max(4).default(1).describe("3 where it is the edge of a cube"),
+  unless: z.array(path).max(32).default(["**"]).describe("It is not made beside such a file"),
 });
 
 const manifest = z.strictObject({
@@ -99,6 +107,7 @@ const manifest = z.strictObject({
         .default(256)
         .describe("With the smallest input"),
       bytesPerInputByte: z.number().min(0).max(1e6).default(4).describe("What each byte adds"),
+      made: z.array(madeSpec).max(8).default([]).describe("Input that the program makes itself"),
       vcpus: z.int().min(1).max(256).default(1).describe("Processors it can use"),
     })
     .prefault({})
@@ -110,6 +119,23 @@ export type SkillManifestInput = z.input<typeof manifest>;
 
 /** A skill's manifest with every default filled in. */
 export type SkillManifest = z.output<typeof manifest>;
+
+/** How many bytes of input a skill's program makes itself beside the files it is given, by name. */
+export function madeBytes(
+  { sizing }: SkillManifest,
+  data: unknown,
+  files: readonly string[],
+): number {
+  const given = typeof data === "object" && data !== null ? new Map(Object.entries(data)) : null;
+  const made = sizing.made.filter(
+    ({ unless }) => !files.some((file) => unless.some((pattern) => fitsPattern(pattern, file))),
+  );
+  const total = made.reduce((sum, { parameter, default: usual, bytes, power }) => {
+    const value: unknown = given?.get(parameter);
+    return sum + bytes * (typeof value === "number" ? Math.max(0, value) : usual) ** power;
+  }, 0);
+  return Math.min(total, Number.MAX_SAFE_INTEGER);
+}
 
 /** A file that a skill takes. */
 export type SkillFile = SkillManifest["files"][number];

@@ -35,6 +35,7 @@ export async function decide(
       ...(data === undefined ? {} : { data }),
       ...(family === undefined ? {} : { family }),
       ...(plan.image === undefined ? {} : { image: plan.image }),
+      ...(plan.inputBytes === undefined ? {} : { inputBytes: plan.inputBytes }),
       request: {
         memoryMib:
           request?.["memoryMib"] ?? plan.request?.memoryMib ?? settings.get("tasks.memoryMib"),

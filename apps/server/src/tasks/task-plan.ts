@@ -26,6 +26,8 @@ export interface TaskPlan {
   /** What kind of task it is where its user has not said. */
   readonly family: string | undefined;
   readonly image: string | undefined;
+  /** How much it works on, where its skill can tell. */
+  readonly inputBytes: number | undefined;
   /** What the skill's program believes it needs, while nothing is known. */
   readonly request: { readonly memoryMib: number; readonly vcpus: number } | undefined;
 }
@@ -83,6 +85,7 @@ export async function planTask(
         program: undefined,
         family: undefined,
         image,
+        inputBytes: undefined,
         request: undefined,
       }
     : {
@@ -91,6 +94,7 @@ export async function planTask(
         program: skill,
         family: name,
         image: run.image,
+        inputBytes: run.inputBytes,
         request: run.request,
       };
 }

@@ -80,6 +80,16 @@ describe("estimate", () => {
     expect(resources).toMatchObject({ vcpus: 1, sizeClass: "micro" });
   });
 
+  test("a size that its caller knows → that one, whatever numbers the data has; no size → refused", () => {
+    const shop = new Workshop();
+    const data = { points: 2000, seed: 4_294_967_295 };
+    expect(shop.decide({ data }).task.inputBytes).toBe(8 * data.seed);
+    expect(shop.decide({ data, inputBytes: 60_000 }).task.inputBytes).toBe(60_000);
+    for (const inputBytes of [-1, Number.NaN, Infinity]) {
+      expect(codeOf(() => shop.decide({ inputBytes }))).toBe("QZ_BRAIN_INPUT_INVALID");
+    }
+  });
+
   test("limits below the estimate → the limits, whatever is known", () => {
     const shop = new Workshop();
     shop.run(10, {}, { peakMib: 4000, cpuSeconds: 118 });

@@ -78,7 +78,7 @@ export class LearningBrain implements Brain {
     const { request = {}, limits = {}, image } = task;
     const understood = this.#understander.understand(task);
     const family = task.family ?? understood.family;
-    const inputBytes = inputBytesOf(understood);
+    const inputBytes = task.inputBytes ?? inputBytesOf(understood);
     // A family with a record of its own needs nobody else's: the exact search is for new ones.
     const known = this.#models.memory.samples(family) >= ENOUGH_SAMPLES;
     const recalled = known ? [] : this.#recall(understood);

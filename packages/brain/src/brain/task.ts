@@ -6,6 +6,8 @@ import type { Analysis, TaskDescription } from "../understand/index.ts";
 export interface Task extends TaskDescription {
   /** Names the kind of task where the caller knows it, such as a skill's name. */
   readonly family?: string;
+  /** How many bytes it works on, where the caller knows better than its files, data and words tell. */
+  readonly inputBytes?: number;
   /** What the user believes it needs; a hint while nothing is known. */
   readonly request?: Pick<ResourceLimits, "memoryMib" | "vcpus" | "gpus">;
   /** What it may have at most; always kept. */
@@ -35,9 +37,10 @@ export interface RecalledExperience {
 /** Throws `QZ_BRAIN_INPUT_INVALID` for requests and limits that cannot be. */
 export function checkTask(task: Task): void {
   if (typeof task !== "object" || task === null) throw invalid("task", "an object", task);
-  const { family, limits = {}, request = {}, image } = task;
+  const { family, limits = {}, request = {}, image, inputBytes } = task;
   if (family !== undefined) checkName("family", family);
   if (image !== undefined) checkName("image", image);
+  if (inputBytes !== undefined) checkNumber("inputBytes", inputBytes, { min: 0 });
   checkLimits("limits", limits);
   checkLimits("request", request);
 }

@@ -76,6 +76,24 @@ test.each([
   );
 });
 
+test.each([
+  ["magnetic-survey", { points: 2_000 }, { points: 200_000 }],
+  ["gravity-reduction", { stations: 100 }, { stations: 10_000 }],
+  ["seismic-traces", { traces: 120 }, { traces: 12_000 }],
+  ["shape-to-mesh", { resolution: 16 }, { resolution: 160 }],
+  ["train-model", { rows: 300, seed: 4_294_967_295 }, { rows: 30_000, seed: 0 }],
+])(
+  "%s without a file → the more it makes, the larger its input and what it asks for",
+  async (name, small, large) => {
+    const skill = findSkill(skills, name);
+    const [less, more] = await Promise.all(
+      [small, large].map((data) => prepareSkill(skill, { data })),
+    );
+    expect(more?.inputBytes).toBeGreaterThan(50 * (less?.inputBytes ?? Infinity));
+    expect(more?.request.memoryMib).toBeGreaterThan(less?.request.memoryMib ?? Infinity);
+  },
+);
+
 test("a link instead of a file → QZ_SKILLS_FILE_INVALID", async () => {
   await using folder = await folderWith({ "real.csv": lines });
   await symlink(folder.file("real.csv"), folder.file("link.csv"));

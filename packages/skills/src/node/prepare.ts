@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { skillsError } from "../errors.ts";
 import { HEAD_BYTES, fileProblem } from "../file-kinds.ts";
 import { GUEST, GUEST_ENVIRONMENT } from "../guest-layout.ts";
-import { dataSchema, problemsOf } from "../manifest.ts";
+import { dataSchema, madeBytes, problemsOf } from "../manifest.ts";
 import type { SkillManifest } from "../manifest.ts";
 import { fitsPattern, pathProblem } from "../names.ts";
 import { filesOf, guestLibrary } from "./skill.ts";
@@ -52,7 +52,7 @@ export interface SkillRun {
   readonly files: readonly GuestFile[];
   /** The folder to be taken out of the guest afterwards; see `collectOutputs`. */
   readonly output: string;
-  /** Bytes of the task's own data and files. */
+  /** Bytes of the task's own data and files, and of what the program makes where there are none. */
   readonly inputBytes: number;
   /** What to start with while the brain knows nothing better. */
   readonly request: { readonly memoryMib: number; readonly vcpus: number };
@@ -75,7 +75,9 @@ export async function prepareSkill(skill: Skill, task: TaskInput = {}): Promise<
   }
   const data = checkData(manifest, task.data);
   const inputs = await checkFiles(manifest, task.files ?? []);
-  const inputBytes = inputs.reduce((sum, { bytes }) => sum + bytes, data.length);
+  const names = (task.files ?? []).map(({ name }) => name);
+  const made = madeBytes(manifest, task.data, names);
+  const inputBytes = inputs.reduce((sum, { bytes }) => sum + bytes, data.length + made);
   const { memoryMib, bytesPerInputByte, vcpus } = manifest.sizing;
   const python = manifest.command === null ? [] : await programOf(skill);
   return {
