@@ -3,9 +3,9 @@
  * terminal the server stays up; elsewhere the program ends with the task.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { createQueztlClient, SYSTEM_PRINCIPAL } from "@queztl/api";
+import { createQueztlClient } from "@queztl/api";
 import { isQueztlError } from "@queztl/errors";
-import { type RunningServer, startServer } from "@queztl/server";
+import { startServer } from "@queztl/server";
 import { magneticSurvey } from "./example-survey.ts";
 
 const TASK = "Process mining MAG survey";
@@ -18,6 +18,8 @@ const started = performance.now();
 const since = (from = started): string => `${((performance.now() - from) / 1000).toFixed(1)} s`;
 
 const server = await startServer({
+  // That of the start before is revoked.
+  token: "npm start",
   settings: { "log.level": "warn", ...(interactive ? {} : { port: 0 }) },
   onStep: (step) => say(`  ${step}`),
 }).catch((error: unknown) => {
@@ -26,8 +28,7 @@ const server = await startServer({
   process.exit(1);
 });
 say(`the server answers at ${server.url} after ${since()}; its home is ${server.home}`);
-const token = await ownToken(server);
-const client = createQueztlClient({ url: server.url, token });
+const client = createQueztlClient({ url: server.url, token: server.token ?? "" });
 
 let status = 0;
 const stop = async (): Promise<void> => {
@@ -58,7 +59,7 @@ try {
 if (interactive && status === 0) {
   say();
   say(`stays up at ${server.url}; Ctrl-C stops it. For other programs on this computer:`);
-  console.log(`  export QUEZTL_URL=${server.url} QUEZTL_TOKEN=${token}`);
+  console.log(`  export QUEZTL_SERVER=${server.url} QUEZTL_TOKEN=${server.token}`);
 } else await stop();
 
 async function runExample(): Promise<void> {
@@ -75,22 +76,6 @@ async function runExample(): Promise<void> {
   await showDecision(task.id);
   await output;
   await showResult(task.id);
-}
-
-/** A token for this start; that of the start before is revoked. */
-async function ownToken({ services }: RunningServer): Promise<string> {
-  const name = "npm start";
-  const call = {
-    principal: SYSTEM_PRINCIPAL,
-    requestId: "npm-start",
-    signal: new AbortController().signal,
-  };
-  const { items } = await services.token.list({ limit: 500, revoked: false }, call);
-  for (const token of items) {
-    if (token.name === name) await services.token.revoke({ token: token.id }, call);
-  }
-  const { secret } = await services.token.create({ name, scopes: ["admin"] }, call);
-  return secret;
 }
 
 async function send(name: string, text: string): Promise<string> {

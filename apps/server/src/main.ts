@@ -6,16 +6,18 @@ import { startServer, VERSION } from "./server.ts";
 
 /** The command `queztl-server`: starts a server and stays until it is told to stop. */
 async function main(words: readonly string[]): Promise<void> {
-  const { help, version, configFile, settings } = parseFlags(words);
+  const { help, version, configFile, token, settings } = parseFlags(words);
   if (help) return console.log(HELP);
   if (version) return console.log(VERSION);
   const server = await startServer({
     settings,
     ...(configFile === undefined ? {} : { configFile }),
+    ...(token === undefined ? {} : { token }),
   });
-  if (server.firstToken !== undefined) {
+  if (server.token !== undefined) {
     // On standard error: logs are collected, and a secret does not belong there.
-    console.error(`queztl-server: the first token, shown this once: ${server.firstToken}`);
+    const which = token === undefined ? "the first token" : `the token ${token}`;
+    console.error(`queztl-server: ${which}, shown this once: ${server.token}`);
   }
   const stop = (status: number, why: string) => {
     process.exitCode ??= status;

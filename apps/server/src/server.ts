@@ -48,6 +48,11 @@ export interface ServerOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** A JSON file with settings; `HOME/server.json`, where there is one, unless given. */
   readonly configFile?: string;
+  /**
+   * Makes an administrator's token of this name, in place of the one before: for whoever starts a server and knows
+   * none. A server without any token makes its first one unasked.
+   */
+  readonly token?: string;
   /** Where log lines go; standard output unless given. */
   readonly log?: Logger;
   /** Hears what a start is busy with. */
@@ -68,8 +73,8 @@ export interface RunningServer {
   readonly url: string;
   readonly home: string;
   readonly database: Database["kind"];
-  /** The secret of the first token, where this start has made it: it is not shown again. */
-  readonly firstToken: string | undefined;
+  /** The secret of the token that this start has made, if any: it is not shown again. */
+  readonly token: string | undefined;
   /** The same services that the API calls, for the process itself. */
   readonly services: Services;
   /** Resolves with the reason when the server can no longer do its work and must be closed. */
@@ -290,7 +295,9 @@ async function assembled(
     await cycle.stop();
     await runner.stop();
   });
-  const firstToken = await tokens.makeFirst();
+  const token = await (options.token === undefined
+    ? tokens.makeFirst()
+    : tokens.makeAnew(options.token));
   const url = urlOf(app.server, host);
   await events.record({
     type: "server.started",
@@ -304,7 +311,7 @@ async function assembled(
     url,
     home,
     database: database.kind,
-    firstToken,
+    token,
     services,
     failed: new Promise((resolve) => {
       database.lost.addEventListener("abort", () => resolve(database.lost.reason), { once: true });

@@ -92,6 +92,14 @@ export class Tokens {
     return secret;
   }
 
+  /** Makes an administrator's token; those of the same name are revoked. */
+  async makeAnew(name: string): Promise<string> {
+    const same = and(eq(tokens.name, name), isNull(tokens.revokedAt));
+    await this.#records.update(tokens).set({ revokedAt: new Date() }).where(same);
+    const { secret } = await this.make({ name, scopes: ["admin"] }, { actor: "system" });
+    return secret;
+  }
+
   async make(
     parts: { name: string; scopes: readonly Scope[]; expiresAt?: Date },
     by: { actor: string; requestId?: string },

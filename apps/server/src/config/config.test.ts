@@ -62,8 +62,10 @@ test("a wrong database address → refused without showing it", () => {
 });
 
 test("flags → settings by their names, with their types; anything else is refused", () => {
-  const { settings, configFile } = parseFlags([
+  const { settings, configFile, token } = parseFlags([
     "--port=0",
+    "--token",
+    "mine",
     "--log.level",
     "warn",
     "--config",
@@ -72,7 +74,7 @@ test("flags → settings by their names, with their types; anything else is refu
     "true",
   ]);
   expect(settings).toEqual({ port: 0, "log.level": "warn", "metrics.open": true });
-  expect(configFile).toBe("a.json");
+  expect([configFile, token]).toEqual(["a.json", "mine"]);
   for (const words of [["--prot", "1"], ["--port"], ["port"], ["--__proto__", "1"]]) {
     expect(() => parseFlags(words)).toThrow(expect.objectContaining({ code: "QZ_SERVER_USAGE" }));
   }

@@ -18,7 +18,7 @@ export async function runServerProcess(home: string, port: number, real: boolean
     log: pino({ level: process.env["QUEZTL_TEST_LOG"] ?? "silent" }),
     ...(real ? {} : { vmHost: (folder) => createProcessVms(folder) }),
   });
-  process.stdout.write(`${server.firstToken ?? ""}\n`);
+  process.stdout.write(`${server.token ?? ""}\n`);
   process.on("SIGTERM", () => {
     void server.close().then(() => process.exit());
   });

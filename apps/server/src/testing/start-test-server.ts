@@ -32,7 +32,7 @@ export async function startTestServer(
     ...options,
     settings: { cache: TEST_CACHE, port: 0, "stop.graceSeconds": 0.1, ...settings, home },
   });
-  const token = server.firstToken ?? "";
+  const token = server.token ?? "";
   return {
     server,
     token,

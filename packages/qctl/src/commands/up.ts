@@ -1,4 +1,5 @@
 import { Flags } from "@oclif/core";
+import { isQueztlError } from "@queztl/errors";
 import { QueztlCommand } from "../command.ts";
 import {
   type Contexts,
@@ -16,6 +17,8 @@ import { startLocalServer } from "../local/start-server.ts";
 import { type ServerStatus, statusView } from "../view/facts.ts";
 
 const LONGEST_START_SECONDS = 180;
+/** The token that a start makes where none is known. */
+const TOKEN_NAME = "qctl up";
 
 export default class Up extends QueztlCommand<typeof Up> {
   static override summary = "Start a server here in the background, or use the one that runs";
@@ -53,7 +56,10 @@ export default class Up extends QueztlCommand<typeof Up> {
 
   /** Starts a server, and keeps its first token. */
   private async start(home: string, url: string): Promise<void> {
-    const program = findServerProgram(process.env);
+    const found = findServerProgram(process.env);
+    // A home that was used already has tokens, but perhaps none is known here.
+    const words = this.knowsToken(url) ? [] : ["--token", TOKEN_NAME];
+    const program = { ...found, words: [...found.words, ...words] };
     const starting = startLocalServer({
       program,
       home,
@@ -75,6 +81,16 @@ export default class Up extends QueztlCommand<typeof Up> {
     const contexts = readContexts(path);
     const { token, context } = resolveTarget({ server: url }, process.env, contexts);
     this.keep(url, token, context);
+  }
+
+  private knowsToken(server: string): boolean {
+    try {
+      resolveTarget({ server }, process.env, readContexts(contextsPath(process.env)));
+      return true;
+    } catch (failure) {
+      if (isQueztlError(failure, "QZ_QCTL_TOKEN_UNKNOWN")) return false;
+      throw failure;
+    }
   }
 
   private keep(server: string, token: string, known?: string): void {

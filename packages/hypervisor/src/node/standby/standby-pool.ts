@@ -177,11 +177,11 @@ export class StandbyPool implements AsyncDisposable {
         this.#fill();
         this.#onChange();
       }
-      // "taken" or "over": it is no standby any more.
-      if (!/^(ready\n)?$/.test(text)) gone();
+      // Of a VM from now on. One that says "over" is there until it has ended.
+      if (text.includes("taken")) gone();
     });
-    said.once("error", gone);
-    said.once("close", gone);
+    said.once("error", () => undefined);
+    child.once("exit", gone);
     // Alone it keeps no process alive.
     child.unref();
     (said as Readable & { unref?: () => void }).unref?.();
