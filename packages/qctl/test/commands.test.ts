@@ -288,6 +288,7 @@ test("the brain: status, knowledge, explain, optimize, forget, export and import
   const id = (await qctl("task", "submit", "count", "-o", "name")).stdout.trim();
   const explained = await qctl("brain", "explain", id);
   expect(explained.stdout).toMatch(/90% that the memory is enough[^]*nothing is known yet/);
+  expect(explained.stdout).toMatch(/Input +14 B/);
   expect((await qctl("brain", "explain", "--decision", `decision-${id}`, "-o", "wide")).code).toBe(
     0,
   );

@@ -90,6 +90,26 @@ describe("estimate", () => {
     }
   });
 
+  test("two sizes an order of magnitude apart, then a third beyond them → sized along their line, and says so", () => {
+    const shop = new Workshop({ exploration: { rate: 0, failures: 0 } });
+    shop.run(1, { inputBytes: 1e6 }, { peakMib: 40, wallSeconds: 2, cpuSeconds: 2 });
+    shop.run(1, { inputBytes: 10e6 }, { peakMib: 130, wallSeconds: 20, cpuSeconds: 20 });
+    expect(shop.brain.knowledge()[0]?.growth).toMatchObject({ inputBytes: [1e6, 10e6] });
+    expect(shop.decide({ inputBytes: 9e6 }).resources.memoryMib).toBeLessThan(300);
+    const decision = shop.decide({ inputBytes: 40e6 });
+    // 430 MiB lie on the line, and 15 % above it.
+    expect(decision.resources.memoryMib).toBeGreaterThan(430);
+    expect(decision.resources.memoryMib).toBeLessThan(530);
+    expect(decision.expected.memoryMib[1]).toBeGreaterThan(430);
+    expect(decision.expected.seconds?.[1]).toBeGreaterThan(40);
+    expect(decision.reasons).toContain(
+      "its input is far larger than any seen; memory has grown along a line with the input so far",
+    );
+    expect(shop.brain.replay(decision).identical).toBe(true);
+    shop.finish(decision, { peakMib: 420, wallSeconds: 80, cpuSeconds: 80 });
+    expect(shop.decide({ inputBytes: 40e6 }).resources.memoryMib).toBeGreaterThan(420);
+  });
+
   test("limits below the estimate → the limits, whatever is known", () => {
     const shop = new Workshop();
     shop.run(10, {}, { peakMib: 4000, cpuSeconds: 118 });

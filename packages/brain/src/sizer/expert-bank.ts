@@ -1,4 +1,5 @@
 import { onGrid } from "./allocation.ts";
+import { peakBeyond } from "./beyond-seen.ts";
 import { ElasticMemory, type ElasticState } from "./elastic-memory.ts";
 import { PeakHistogram, type PeakHistogramState } from "./peak-histogram.ts";
 import {
@@ -140,7 +141,7 @@ export class ExpertBank {
       return [{ expert: "enough before", memoryMib: enoughMib, score: 0 }];
     }
     const borrowed = POOL_WEIGHT * this.#meanCost;
-    return this.#experts.map((expert) => ({
+    const bids = this.#experts.map((expert) => ({
       expert: expert.name,
       memoryMib: expert.bid(inputBytes),
       score:
@@ -148,6 +149,11 @@ export class ExpertBank {
         borrowed * this.#pool.mean(this.#samples, expert.name, expert.prior) +
         this.#openFailureCost(expert),
     }));
+    const best = cheapestBid(bids);
+    const beyond = peakBeyond(this.#window, inputBytes);
+    if (beyond <= best.memoryMib) return bids;
+    // Goes before those of the same score.
+    return [{ expert: "larger than seen", memoryMib: beyond, score: best.score }, ...bids];
   }
 
   /** What to give after a failure: more than was ever seen once, then twice what failed. */

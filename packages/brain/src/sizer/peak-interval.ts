@@ -30,8 +30,8 @@ export class PeakInterval {
     range: { readonly min: number; readonly max: number },
   ): readonly [lowMib: number, highMib: number] {
     if (this.#ratios.length < 5) {
-      // Too few ratios for a quantile: half of the least to twice the most seen.
-      return [Math.min(range.min, memoryMib) / 2, range.max * 2];
+      // Too few ratios for a quantile: half of the least to twice the most seen, or as far as the choice looks beyond.
+      return [Math.min(range.min, memoryMib) / 2, Math.max(range.max * 2, memoryMib)];
     }
     const sorted = this.#ratios.toSorted((a, b) => a - b);
     const last = sorted.length - 1;

@@ -31,7 +31,7 @@ export function experienceReasons(bank: ExpertBank, expert: string, memoryMib: n
   } else {
     reasons.push("too few tasks yet to state the risk; it is retried with more if it runs out");
   }
-  if (memoryMib > max * 1.5) {
+  if (memoryMib > max * 1.5 && expert !== "larger than seen") {
     reasons.push(`${memoryText(memoryMib - max)} above anything seen is headroom for surprises`);
   }
   return reasons;
@@ -64,6 +64,9 @@ const percent = (share: number) => `${Math.round(share * 100)} %`;
 function expertReason(expert: string): string {
   if (expert === "enough before") {
     return "it fills whatever memory it gets: it is given the least that was enough";
+  }
+  if (expert === "larger than seen") {
+    return "its input is far larger than any seen; memory has grown along a line with the input so far";
   }
   if (expert.startsWith("max"))
     return `the most ever seen ${expert.slice(3)} has been the cheapest rule`;

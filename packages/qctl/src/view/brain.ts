@@ -112,6 +112,7 @@ export const explanationView: View<Explanation> = {
         ],
         ["Kind", printableLine(explanation.family)],
         ["Domain", `${explanation.domain} (${percent(explanation.domainConfidence)} sure)`],
+        ["Input", byteSize(explanation.inputBytes)],
         [
           "Given",
           `${resources.cpu} CPU, ${mebibytes(resources.memoryMib)}, ${duration(resources.timeLimitSeconds)} at most, image ${resources.image}`,
