@@ -204,7 +204,7 @@ export class LinearMemory {
       t.write = dataAllowed && walk.writable && walk.dirty && this.#attributes(pageOffset) === 0;
       t.execute =
         walk.executable && (user ? walk.user : !(paging.smep && walk.user && paging.enabled));
-      this.tlb.fill(kindOf(user, strict), t);
+      this.tlb.fill(kindOf(user, strict), t, access === Access.Execute);
     }
     return walk.physical;
   }

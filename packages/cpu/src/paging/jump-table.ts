@@ -1,8 +1,8 @@
-import { JUMP_ENTRIES, State, TlbEntry } from "../state/layout.ts";
+import { JUMP_ENTRIES, State } from "../state/layout.ts";
 import { i32, i64 } from "../wasm/index.ts";
 import type { FunctionBuilder, I32, I64, Place } from "../wasm/index.ts";
 import { toI32 } from "../semantics/integer-ops.ts";
-import { placeOf, tlbEntryOf } from "./place.ts";
+import { ifCode, tlbEntryOf } from "./place.ts";
 
 /**
  * Finds the record of the instruction at a linear address through the TLB (its page may be executed) and the jump
@@ -15,9 +15,8 @@ export function findRecord(
   found: (record: I32) => void,
 ): void {
   const entry = f.let(tlbEntryOf(i32.load(state, State.Tlb), linear));
-  const tag = i64.load(entry, TlbEntry.Execute);
-  f.if(i64.eq(tag, i64.and(linear, i64.const(-4096))), () => {
-    const host = f.let(placeOf(f, linear, entry));
+  ifCode(f, linear, entry, (place) => {
+    const host = f.let(place);
     const low = toI32(host);
     const slot = i32.and(i32.xor(low, i32.shr_u(low, i32.const(13))), i32.const(JUMP_ENTRIES - 1));
     const jump = f.let(i32.add(i32.load(state, State.Jumps), i32.shl(slot, i32.const(3))));

@@ -1,4 +1,4 @@
-import { TlbEntry } from "../state/layout.ts";
+import { CODE_TLB, TlbEntry } from "../state/layout.ts";
 import { i32, i64 } from "../wasm/index.ts";
 import type { FunctionBuilder, I32, I64, Place } from "../wasm/index.ts";
 
@@ -14,9 +14,23 @@ export function tlbEntryOf(tlb: I32, linear: I64): I32 {
 }
 
 /** The place of a linear address in generated code, by the TLB entry that translates it. */
-export function placeOf(f: FunctionBuilder, linear: I64, entry: I32): Place {
-  if (f.wide) return i64.add(linear, i64.load(entry, TlbEntry.Addend));
-  return i32.add(i32.wrap_i64(linear), i32.load(entry, TlbEntry.Addend));
+export function placeOf(f: FunctionBuilder, linear: I64, entry: I32, table = 0): Place {
+  const addend = table + TlbEntry.Addend;
+  if (f.wide) return i64.add(linear, i64.load(entry, addend));
+  return i32.add(i32.wrap_i64(linear), i32.load(entry, addend));
+}
+
+/** Goes on with the place of an address of code, by the entry of data at the same index, if its page may be executed. */
+export function ifCode(
+  f: FunctionBuilder,
+  linear: I64,
+  entry: I32,
+  then: (place: Place) => void,
+): void {
+  const tag = i64.load(entry, CODE_TLB + TlbEntry.Execute);
+  f.if(i64.eq(tag, i64.and(linear, i64.const(-4096))), () =>
+    then(placeOf(f, linear, entry, CODE_TLB)),
+  );
 }
 
 /** Whether a place is at an offset of its memory. */

@@ -28,6 +28,7 @@ const step = fc.oneof(
       page: fc.integer({ min: 0, max: 3 }),
       high: fc.integer({ min: 0, max: 2 }),
       global: fc.boolean(),
+      code: fc.boolean(),
     }),
   },
   fc.record({ do: fc.constant("flush" as const), keepGlobal: fc.boolean() }),
@@ -42,8 +43,8 @@ it("any fills and flushes → what was entered last and not dropped is found, no
       for (const each of steps) {
         if (each.do === "fill") {
           const t = small(each.page * 4096, each.high, each.global);
-          tlb.fill(each.kind, t);
-          model.set(`${each.kind} ${each.page}`, t);
+          tlb.fill(each.kind, t, each.code);
+          model.set(`${each.kind} ${each.code} ${each.page}`, t);
         } else if (each.do === "flush") {
           tlb.flush(each.keepGlobal);
           for (const [key, t] of model) if (!each.keepGlobal || !t.global) model.delete(key);
@@ -54,9 +55,14 @@ it("any fills and flushes → what was entered last and not dropped is found, no
         for (const kind of [TlbKind.User, TlbKind.Supervisor])
           for (let page = 0; page < 4; page++)
             for (let high = 0; high < 3; high++) {
-              const t = model.get(`${kind} ${page}`);
-              const expected = t?.linearHigh === high ? t.offset + 5 : -1;
-              expect(tlb.probe(kind, page * 4096 + 5, high, 1)).toBe(expected);
+              const found = [1, 2].map((access) =>
+                tlb.probe(kind, page * 4096 + 5, high, access as 1 | 2),
+              );
+              const expected = [false, true].map((code) => {
+                const t = model.get(`${kind} ${code} ${page}`);
+                return t?.linearHigh === high ? t.offset + 5 : -1;
+              });
+              expect(found).toEqual(expected);
             }
       }
     }),
@@ -67,7 +73,7 @@ it("all places filled, each global and not by turns ten times → dropped by the
   const tlb = made();
   for (let round = 0; round < 10; round++)
     for (let page = 0; page < 4096; page++)
-      tlb.fill(TlbKind.Supervisor, small(page * 4096, 0, (page + round) % 2 === 0));
+      tlb.fill(TlbKind.Supervisor, small(page * 4096, 0, (page + round) % 2 === 0), false);
   tlb.flush(true);
   // In the last round odd pages were global.
   expect(tlb.probe(TlbKind.Supervisor, 4096, 0, 0)).toBeGreaterThanOrEqual(0);

@@ -1,5 +1,5 @@
 import type { GuestMemory } from "@queztl/memory";
-import { TLB_BYTES, TLB_ENTRIES, TlbEntry } from "../state/layout.ts";
+import { CODE_TLB, TLB_BYTES, TLB_ENTRIES, TlbEntry } from "../state/layout.ts";
 
 /** Which accesses a translation serves; each has a table of its own, so that generated code checks nothing else. */
 export const TlbKind = {
@@ -13,7 +13,9 @@ export const TlbKind = {
 
 export type TlbKindValue = (typeof TlbKind)[keyof typeof TlbKind];
 
-const KINDS = 3;
+const DATA_TABLES = 3;
+/** A table of data for each kind, then one of code for each. */
+const TABLES = 2 * DATA_TABLES;
 const WORDS = TlbEntry.Length >> 2;
 const ADDEND = TlbEntry.Addend >> 2;
 const GLOBAL = 1;
@@ -38,7 +40,8 @@ export interface Translation {
 }
 
 /**
- * The soft TLB of one vCPU: three direct-mapped tables in the WebAssembly memory, which generated code probes.
+ * The soft TLB of one vCPU: direct-mapped tables in the WebAssembly memory, which generated code probes. Code has
+ * tables of its own: a kernel lies at the same distance from two addresses, the second of which is for its data.
  * An entry is there only if the access needs nothing but the addition of an offset: MMIO, pages that watch
  * writes, and pages whose dirty bit is not yet set have no tag.
  */
@@ -46,44 +49,46 @@ export class Tlb {
   readonly #words: Int32Array<SharedArrayBuffer>;
   readonly #tables: readonly number[];
   /** Bits of each entry of each table; −1 in those that match nothing. */
-  readonly #flags = new Int8Array(KINDS * TLB_ENTRIES).fill(-1);
-  /** Indices of the entries filled since the last flush: a list for each kind, then one for its global entries. */
+  readonly #flags = new Int8Array(TABLES * TLB_ENTRIES).fill(-1);
+  /** Indices of the entries filled since the last flush: a list for each table, then one for its global entries. */
   readonly #filled: readonly Int32Array[];
-  readonly #counts = new Int32Array(2 * KINDS);
+  readonly #counts = new Int32Array(2 * TABLES);
   /** 1 where an index is in a list: once, however often its entry becomes global and no longer is. */
-  readonly #listed = new Uint8Array(2 * KINDS * TLB_ENTRIES);
+  readonly #listed = new Uint8Array(2 * TABLES * TLB_ENTRIES);
   /** Where large pages were entered since the last flush of all, by bits 22–31 of a linear address, huge ones by 30–31. */
   readonly #large = new Uint8Array(LARGE_RANGES);
   readonly #huge = new Uint8Array(HUGE_RANGES);
 
   constructor(memory: GuestMemory) {
     this.#words = new Int32Array(memory.arena.bytes.buffer);
-    this.#tables = Array.from({ length: KINDS }, () => memory.allocate(TLB_BYTES, 4096));
-    this.#filled = Array.from({ length: 2 * KINDS }, () => new Int32Array(TLB_ENTRIES));
+    const data = Array.from({ length: DATA_TABLES }, () => memory.allocate(2 * TLB_BYTES, 4096));
+    this.#tables = [...data, ...data.map((table) => table + CODE_TLB)];
+    this.#filled = Array.from({ length: 2 * TABLES }, () => new Int32Array(TLB_ENTRIES));
     for (const table of this.#tables)
       this.#words.fill(-1, table >> 2, (table >> 2) + TLB_ENTRIES * WORDS);
   }
 
-  /** Offset of a kind's table in the WebAssembly memory, for `State.Tlb`. */
+  /** Offset of a kind's table of data in the WebAssembly memory, for `State.Tlb`. */
   table(kind: TlbKindValue): number {
     return this.#tables[kind] as number;
   }
 
-  /** Enters a translation. */
-  fill(kind: TlbKindValue, t: Translation): void {
+  /** Enters a translation, for code or for data. */
+  fill(kind: TlbKindValue, t: Translation, code: boolean): void {
     const index = (t.linearLow >>> 12) & INDEX_MASK;
-    const at = ((this.#tables[kind] as number) >> 2) + index * WORDS;
+    const table = code ? kind + DATA_TABLES : kind;
+    const at = ((this.#tables[table] as number) >> 2) + index * WORDS;
     const words = this.#words;
-    this.#remember(t.global ? kind + KINDS : kind, index);
+    this.#remember(t.global ? table + TABLES : table, index);
     const low = t.linearLow & ~0xfff;
-    this.#tag(at, t.read, low, t.linearHigh);
-    this.#tag(at + 2, t.write, low, t.linearHigh);
-    this.#tag(at + 4, t.execute, low, t.linearHigh);
+    this.#tag(at, t.read && !code, low, t.linearHigh);
+    this.#tag(at + 2, t.write && !code, low, t.linearHigh);
+    this.#tag(at + 4, t.execute && code, low, t.linearHigh);
     // 64 bits of offset less linear address, in halves.
     const borrow = t.offset % 2 ** 32 < low >>> 0 ? 1 : 0;
     words[at + ADDEND] = (t.offset - low) | 0;
     words[at + ADDEND + 1] = Math.floor(t.offset / 2 ** 32) - t.linearHigh - borrow;
-    this.#flags[kind * TLB_ENTRIES + index] =
+    this.#flags[table * TLB_ENTRIES + index] =
       (t.global ? GLOBAL : 0) | (t.pageShift > 12 ? LARGE : 0);
     if (t.pageShift > 12) this.#large[low >>> 22] = 1;
     if (t.pageShift === 30) this.#huge[low >>> 30] = 1;
@@ -95,7 +100,8 @@ export class Tlb {
    */
   probe(kind: TlbKindValue, linearLow: number, linearHigh: number, access: 0 | 1 | 2): number {
     const index = (linearLow >>> 12) & INDEX_MASK;
-    const at = ((this.#tables[kind] as number) >> 2) + index * WORDS;
+    const table = access === 2 ? kind + DATA_TABLES : kind;
+    const at = ((this.#tables[table] as number) >> 2) + index * WORDS;
     const words = this.#words;
     const tag = at + access * 2;
     if (words[tag] !== (linearLow & ~0xfff) || words[tag + 1] !== linearHigh) return -1;
@@ -104,25 +110,25 @@ export class Tlb {
 
   /** Drops every translation, or all but the global ones. */
   flush(keepGlobal: boolean): void {
-    for (let kind = 0; kind < KINDS; kind++) {
-      this.#drop(kind, kind, keepGlobal);
-      if (!keepGlobal) this.#drop(kind, kind + KINDS, false);
+    for (let table = 0; table < TABLES; table++) {
+      this.#drop(table, table, keepGlobal);
+      if (!keepGlobal) this.#drop(table, table + TABLES, false);
     }
     if (keepGlobal) return;
     this.#large.fill(0);
     this.#huge.fill(0);
   }
 
-  #drop(kind: number, list: number, keepGlobal: boolean): void {
+  #drop(table: number, list: number, keepGlobal: boolean): void {
     const words = this.#words;
     const filled = this.#filled[list] as Int32Array;
-    const base = (this.#tables[kind] as number) >> 2;
+    const base = (this.#tables[table] as number) >> 2;
     const count = this.#counts[list] as number;
     for (let i = 0; i < count; i++) {
       const index = filled[i] as number;
       const at = base + index * WORDS;
       this.#listed[list * TLB_ENTRIES + index] = 0;
-      const flagsAt = kind * TLB_ENTRIES + index;
+      const flagsAt = table * TLB_ENTRIES + index;
       if (keepGlobal && (this.#flags[flagsAt] as number) & GLOBAL) continue;
       for (let word = at; word < at + ADDEND; word++) words[word] = -1;
       this.#flags[flagsAt] = -1;
@@ -150,9 +156,9 @@ export class Tlb {
     if (this.#large[linearLow >>> 22] === 0) return;
     // A 4 MiB page covers 1024 entries, a 2 MiB page 512 of them: dropping the larger range is correct for both.
     const first = exact & ~1023;
-    this.#tables.forEach((table, kind) => {
+    this.#tables.forEach((table, number) => {
       for (let index = first; index < first + 1024; index++) {
-        const flags = this.#flags[kind * TLB_ENTRIES + index] as number;
+        const flags = this.#flags[number * TLB_ENTRIES + index] as number;
         if (flags !== -1 && flags & LARGE) this.#forget((table >> 2) + index * WORDS);
       }
     });
@@ -174,9 +180,11 @@ export class Tlb {
     });
   }
 
+  /** Every entry of data. */
   #eachFilled(visit: (at: number) => void): void {
     this.#filled.forEach((filled, list) => {
-      const base = (this.#tables[list % KINDS] as number) >> 2;
+      if (list % TABLES >= DATA_TABLES) return;
+      const base = (this.#tables[list % TABLES] as number) >> 2;
       const count = this.#counts[list] as number;
       for (let i = 0; i < count; i++) visit(base + (filled[i] as number) * WORDS);
     });

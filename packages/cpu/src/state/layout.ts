@@ -22,7 +22,7 @@ export const State = {
   SystemFlags: 0x0a8,
   /** Current privilege level, 32 bits. */
   Cpl: 0x0ac,
-  /** Offset of the TLB for the current privilege, 32 bits. */
+  /** Offset of the TLB's table of data for the current privilege, `CODE_TLB` before its table of code; 32 bits. */
   Tlb: 0x0b0,
   /** Offset of the jump table for the current decode mode, 32 bits. */
   Jumps: 0x0b4,
@@ -183,6 +183,8 @@ export const TlbEntry = {
 
 export const TLB_ENTRIES = 4096;
 export const TLB_BYTES = TLB_ENTRIES * TlbEntry.Length;
+/** From a table of data to the one of code with the same privileges. */
+export const CODE_TLB = TLB_BYTES;
 
 /**
  * One entry of a jump table: WebAssembly offset of an instruction's first byte (shifted right by 16 where offsets have

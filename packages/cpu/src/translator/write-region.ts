@@ -1,6 +1,6 @@
-import { isAt, placeOf, tlbEntryOf } from "../paging/place.ts";
+import { ifCode, isAt, tlbEntryOf } from "../paging/place.ts";
 import { descriptions } from "../semantics/descriptions.ts";
-import { State, TlbEntry } from "../state/layout.ts";
+import { State } from "../state/layout.ts";
 import { HEAD_LIVE, Head, Record } from "../state/record.ts";
 import { RegionExit } from "../state/status.ts";
 import { call, i32, i64 } from "../wasm/index.ts";
@@ -307,9 +307,7 @@ class RegionWriter {
     const entry = f.let(tlbEntryOf(this.#frame.tlb.get, rip));
     const offset = f.local<"i32" | "i64">(f.wide ? "i64" : "i32");
     f.set(offset, f.wide ? i64.const(0) : i32.const(0));
-    f.if(i64.eq(i64.and(rip, i64.const(-4096)), i64.load(entry, TlbEntry.Execute)), () =>
-      f.set(offset, placeOf(f, rip, entry)),
-    );
+    ifCode(f, rip, entry, (place) => f.set(offset, place));
     return offset.get;
   }
 
