@@ -4,7 +4,7 @@ import { contextsPath, readContexts } from "./context/contexts.ts";
 import { resolveTarget, type Target } from "./context/target.ts";
 import { qctlErrors } from "./errors.ts";
 import { EXIT_CODES } from "./exit-codes.ts";
-import { debugText, reportOf, reportText } from "./failure.ts";
+import { debugText, type Report, reportOf, reportText } from "./failure.ts";
 import { type Interruption, watchInterruption } from "./session/interruption.ts";
 import type { LiveRegion } from "./session/live-region.ts";
 import { parseDuration } from "./session/quantities.ts";
@@ -30,7 +30,7 @@ export const yesFlag = Flags.boolean({
 export const watchFlag = Flags.boolean({
   char: "w",
   default: false,
-  summary: "Show it again whenever it changes, until Ctrl-C",
+  summary: "Show it again whenever it changes, until q or Ctrl-C",
 });
 
 const WATCH_PAUSE_MS = 2000;
@@ -192,15 +192,23 @@ export abstract class QueztlCommand<Class extends typeof Command = typeof Comman
   ): Promise<Data> {
     if (!watch) return this.show(view, await read());
     const { watchView } = await import("./session/watch.ts");
-    return watchView({
-      read,
-      text: (data) => rendered(view, data, this.format, this.page),
-      stream: process.stdout,
-      isLive: isLively(process.stdout, process.env) && this.format !== "json",
-      signal: this.signal,
-      everyMs,
-      onLost: (failure) => this.say(failure === undefined ? "connected again" : failure.message),
-    });
+    const { watchQuitKey } = await import("./session/quit-key.ts");
+    const isLive = isLively(process.stdout, process.env) && this.format !== "json";
+    const quit = new AbortController();
+    const release = isLive ? watchQuitKey(() => quit.abort()) : undefined;
+    try {
+      return await watchView({
+        read,
+        text: (data) => rendered(view, data, this.format, this.page),
+        stream: process.stdout,
+        isLive,
+        signal: AbortSignal.any([this.signal, quit.signal]),
+        everyMs,
+        onLost: (failure) => this.say(failure === undefined ? "connected again" : failure.message),
+      });
+    } finally {
+      release?.();
+    }
   }
 
   /** Does something that takes a while, under a spinner that says so. */
@@ -277,12 +285,12 @@ export abstract class QueztlCommand<Class extends typeof Command = typeof Comman
       process.stderr.write(`→ \`${this.config.bin} ${id} --help\` shows how it is used\n`);
     }
     if (debug) process.stderr.write(`${debugText(failure)}\n`);
-    return this.exit(this.exitCodeFor(report.exitCode));
+    return this.exit(this.exitCodeFor(report));
   }
 
   /** The exit code of a failure; for commands that have their own. */
-  protected exitCodeFor(code: number): number {
-    return code;
+  protected exitCodeFor({ exitCode }: Report): number {
+    return exitCode;
   }
 
   protected override async finally(failure: Error | undefined): Promise<void> {

@@ -18,6 +18,7 @@ export const EXIT_CODES = {
   failed: { code: 7, meaning: "A task, a VM or a program in it failed" },
   timeout: { code: 8, meaning: "It took too long" },
   exhausted: { code: 9, meaning: "A limit is reached: memory, disk, a quota, the rate of calls" },
+  "program-missing": { code: 127, meaning: "vm exec: the program is not in the VM" },
   interrupted: { code: 130, meaning: "Interrupted with Ctrl-C, or declined" },
   "exec-failed": {
     code: 255,

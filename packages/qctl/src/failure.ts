@@ -22,6 +22,8 @@ const HINTS: Readonly<Record<string, string>> = {
   QZ_API_TOKEN_MISSING: "give a token with `qctl config set NAME --token TOKEN`",
   QZ_API_SCOPE_MISSING:
     "ask for a token with that scope: `qctl token create NAME --scope SCOPE` by someone who has it",
+  QZ_HYPERVISOR_AGENT_COMMAND:
+    "a shell takes words as one: `qctl vm exec VM -- sh -c 'WORDS'`; other images have other programs: `qctl image list`",
   QZ_API_INTERNAL: "the server's log has the cause",
 };
 

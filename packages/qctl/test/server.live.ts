@@ -99,6 +99,9 @@ test("a VM from its making to its end: exec, files both ways, snapshot, fork, to
   );
   expect(JSON.parse(collected.stdout)).toMatchObject({ stdout: "a\n", stderr: "b\n", exitCode: 0 });
 
+  const missing = await qctl("vm", "exec", "web", "no-such-program");
+  expect(missing).toMatchObject({ code: 127, stderr: expect.stringContaining("qctl image list") });
+
   const path = join(server.home, "bytes");
   const bytes = Buffer.from(Array.from({ length: 1_500_000 }, (_, at) => (at * 31) & 255));
   writeFileSync(path, bytes);
@@ -216,7 +219,7 @@ test("a shell in a pseudo-terminal → a terminal of the window's size, its exit
   expect(shell.shown).toMatch(/\/dev\/pts\/\d/);
 });
 
-test("top on a terminal → drawn again and again at any width, until ctrl-c", async () => {
+test("top on a terminal → drawn again and again at any width, until ctrl-c or q", async () => {
   const narrow = sit(["vm", "top", "--every", "1s"], 40);
   const top = sit(["vm", "top", "--every", "1s"]);
   await top.sees(/web +running +\d+%/);
@@ -227,8 +230,11 @@ test("top on a terminal → drawn again and again at any width, until ctrl-c", a
   await top.sees(/web +running/);
   await narrow.sees(/web +\d+%/);
   expect(narrow.shown.split("\n")).toHaveLength(2);
-  for (const each of [top, narrow]) {
-    each.type("\u0003");
+  for (const [each, key] of [
+    [top, "\u0003"],
+    [narrow, "q"],
+  ] as const) {
+    each.type(key);
     expect(await each.ends()).toBe(0);
   }
 });

@@ -93,7 +93,10 @@ export function createVmService(parts: VmServiceParts): ServiceOf<"vm"> {
         diskMib ??= Math.max(DEFAULT_DISK_MIB, Math.ceil(resources.diskMib));
         chosenImage ??= resources.image;
         const overheadMib = guestOverheadMib(chosenImage ?? parts.defaultImage);
-        memoryMib ??= Math.min(resources.memoryMib + overheadMib, host.mostMemoryMib);
+        const needMib = Math.min(resources.memoryMib + overheadMib, host.mostMemoryMib);
+        // A size that has templates goes on from one instead of booting.
+        const fits = (mib: number) => mib >= needMib && mib <= host.mostMemoryMib;
+        memoryMib ??= host.sizes.memoryMib.find(fits) ?? needMib;
         decision = decided.id;
         await brain.store.settled();
       }

@@ -3,6 +3,7 @@ import { consoleAddress } from "@queztl/api/client";
 import { QueztlCommand } from "../command.ts";
 import { qctlErrors } from "../errors.ts";
 import { EXIT_CODES } from "../exit-codes.ts";
+import type { Report } from "../failure.ts";
 import { type RawTerminal, takeTerminal } from "./local-terminal.ts";
 import { type ConsoleEnd, runConsole } from "./session.ts";
 
@@ -79,7 +80,8 @@ export abstract class ExecCommand<Class extends typeof Command> extends QueztlCo
     }
   }
 
-  protected override exitCodeFor(): number {
-    return EXIT_CODES["exec-failed"].code;
+  protected override exitCodeFor({ code }: Report): number {
+    const missing = code === "QZ_HYPERVISOR_AGENT_COMMAND";
+    return EXIT_CODES[missing ? "program-missing" : "exec-failed"].code;
   }
 }

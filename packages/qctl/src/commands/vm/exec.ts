@@ -13,7 +13,7 @@ const LONGEST_COLLECTED_SECONDS = 240;
 export default class VmExec extends ExecCommand<typeof VmExec> {
   static override summary = "Run a program in a VM";
   static override description =
-    "It ends with the program's exit status; 255 says that the program could not be run. No shell looks at the words: give `sh -c '…'` for one. With -o json the output is collected, up to 1 MiB of it and 240 s.";
+    "It ends with the program's exit status; 127 says that the guest has no such program, 255 that it could not be run. No shell looks at the words: give `sh -c '…'` for one. With -o json the output is collected, up to 1 MiB of it and 240 s.";
   static override usage = "vm exec VM [FLAGS] [--] PROGRAM [WORD...]";
   static override examples = [
     "<%= config.bin %> vm exec web uname -a",

@@ -14,7 +14,7 @@ const ORDER: Readonly<Record<Key, (a: VmUse, b: VmUse) => number>> = {
 };
 
 export default class VmTop extends QueztlCommand<typeof VmTop> {
-  static override summary = "Show what VMs use, again and again on a terminal";
+  static override summary = "Show what VMs use, again and again on a terminal until q or Ctrl-C";
   static override aliases = ["vm:stats"];
   static override examples = [
     "<%= config.bin %> vm top",
