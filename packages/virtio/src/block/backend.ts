@@ -15,6 +15,11 @@ export interface BlockBackend {
   readVector?(offset: number, targets: readonly Uint8Array[]): Promise<void>;
   /** `write` from several buffers, which may be guest memory: what they hold can change meanwhile. */
   writeVector?(offset: number, sources: readonly Uint8Array[]): Promise<void>;
+  /**
+   * Fills all of the buffers at once where the host has the bytes in its memory. False, and never an error, where it would
+   * have to wait or does not know; what the buffers hold then is not defined.
+   */
+  readCached?(offset: number, targets: readonly Uint8Array[]): boolean;
   /** Resolves once every write that resolved before is on stable storage. */
   flush(): Promise<void>;
   /** The guest does not need the bytes any more; they read as anything, here as zeroes or as before. */
@@ -38,6 +43,8 @@ export interface HostFile {
   readVector?(offset: number, targets: readonly Uint8Array[]): Promise<void>;
   /** `write` from several buffers. */
   writeVector?(offset: number, sources: readonly Uint8Array[]): Promise<void>;
+  /** As that of `BlockBackend`; buffers past the file's end are not filled. */
+  readCached?(offset: number, targets: readonly Uint8Array[]): boolean;
   /** Resolves once all that was written is on stable storage. */
   sync(): Promise<void>;
   resize(size: number): Promise<void>;

@@ -73,6 +73,20 @@ class VectorDisk extends ProbedDisk {
   }
 }
 
+/** A disk of whose bytes some are in the host's memory. */
+class CachedDisk extends VectorDisk {
+  cachedTo = MIB;
+  readCached(offset: number, targets: readonly Uint8Array[]): boolean {
+    if (offset + bytesOf(targets) > this.cachedTo) return false;
+    this.log.push(`readCached ${offset}+${bytesOf(targets)}`);
+    for (const target of targets) {
+      target.set(this.bytes.subarray(offset, offset + target.length));
+      offset += target.length;
+    }
+    return true;
+  }
+}
+
 function header(type: number, sector: number | bigint = 0): Uint8Array {
   const bytes = new Uint8Array(16);
   new DataView(bytes.buffer).setUint32(0, type, true);
@@ -455,7 +469,116 @@ describe("reset, unplug, save", () => {
   });
 });
 
+describe("a disk of which the host has bytes in memory", () => {
+  const cached = (options: { awaitsReset?: boolean } = {}) => {
+    const disk = new CachedDisk();
+    disk.bytes.set(pattern(MIB));
+    const device = new BlockDevice({ backend: disk });
+    const driver = new MockDriver(device, undefined, options).start();
+    return { disk, device, driver, queue: driver.queue(0) };
+  };
+
+  it.each([true, false])(
+    "a read, where the driver waits for resets: %s → answered when the notification returns",
+    (awaitsReset) => {
+      const { disk, device, queue } = cached({ awaitsReset });
+      queue.send(header(RequestType.In, 3), 512, 4096, 1);
+      queue.send(header(RequestType.In, 5), 512, 1);
+      const answers = queue.poll();
+      expect(answers.map(({ data }) => data.at(-1))).toEqual([0, 0]);
+      const expected = pattern(MIB).subarray(3 * 512, 3 * 512 + 4608);
+      expect(answers[0]?.data.subarray(0, -1)).toEqual(expected);
+      expect(disk.log).toEqual(["readCached 1536+4608", "readCached 2560+512"]);
+      expect(device.counters).toMatchObject({ reads: 2, readBytes: 5120, errors: 0 });
+      expect(device.busy).toBe(false);
+    },
+  );
+
+  it("a read of which not all is there → waits for the disk, and has the right bytes", async () => {
+    const { disk, device, queue } = cached({ awaitsReset: true });
+    disk.cachedTo = 4096;
+    queue.send(header(RequestType.In, 4), 4096, 1);
+    expect(queue.poll()).toEqual([]);
+    const { data } = await queue.next();
+    expect(Buffer.compare(data.subarray(0, -1), pattern(MIB).subarray(2048, 6144))).toBe(0);
+    expect(disk.log).toEqual(["readVector 2048+4096"]);
+    expect(device.counters).toMatchObject({ reads: 1, readBytes: 4096 });
+  });
+
+  it("a read past the end, of no whole sectors, or of nothing → as where nothing is there", async () => {
+    const { disk, queue } = cached();
+    for (const [sector, bytes, status] of [
+      [MIB / 512 - 1, 1024, 1],
+      [2n ** 63n, 512, 1],
+      [0, 511, 1],
+      [0, 0, 0],
+    ] as const) {
+      queue.send(header(RequestType.In, sector), bytes + 1);
+      expect((await queue.next()).data.at(-1)).toBe(status);
+    }
+    expect(disk.log).toEqual([]);
+  });
+
+  it("a read into ROM → the page keeps what it holds", async () => {
+    const { disk, driver, queue } = cached();
+    disk.bytes.fill(0xaa);
+    // The header's page comes first, then the data's.
+    const free = driver.pages.take(8192);
+    driver.pages.give(free);
+    driver.memory.protect(free.address + 4096, 4096);
+    queue.send(header(RequestType.In, 0), 8192, 1);
+    await queue.next();
+    expect(disk.log).toEqual(["read 0+8192"]);
+    expect(driver.memory.readUint8(free.address + 4096)).toBe(0);
+  });
+
+  it("a read → pages with code or unsaved are told of", () => {
+    const { driver, queue } = cached();
+    driver.memory.startDirtyTracking();
+    driver.memory.takeDirtyPages();
+    queue.send(header(RequestType.In, 0), 4096, 1);
+    queue.poll();
+    const first = pattern(MIB)[100];
+    const dirty = driver.memory.takeDirtyPages();
+    expect(dirty.filter((page) => driver.memory.readUint8(page + 100) === first)).toHaveLength(1);
+  });
+});
+
 describe("a flooding guest", () => {
+  it("a guest that reads what is in memory for ever → the monitor gets its turns", async () => {
+    const disk = new CachedDisk();
+    const device = new BlockDevice({ backend: disk });
+    const driver = new MockDriver(device);
+    driver.start();
+    const queue = driver.queue(0);
+    const at = driver.pages.take(4096).address;
+    driver.memory.writeBytes(at, header(RequestType.In, 0));
+    const buffers = [
+      { address: at, length: 16 },
+      { address: 0x200000, length: MIB },
+      { address: at + 16, length: 1 },
+    ];
+    buffers.forEach((buffer, i) =>
+      queue.writeDescriptor(queue.descriptors + 16 * i, {
+        ...buffer,
+        flags: [1, 3, 2][i] ?? 0,
+        next: i + 1,
+      }),
+    );
+    const reads = (): number => disk.log.filter((line) => line.startsWith("readCached")).length;
+    // As often as it comes at once, and then as often again.
+    for (let turns = 1; turns <= 2; turns++) {
+      for (let i = 0; i < 100 && !device.busy; i++) {
+        queue.offer(0);
+        device.notify(0);
+      }
+      expect(reads()).toBe(16 * turns);
+      await device.settled();
+      await turn();
+    }
+    expect(device.counters.reads).toBe(34);
+  });
+
   it("a guest on another vCPU that refills the ring for ever → the monitor gets its turns", async () => {
     const { device, driver, queue } = started();
     const bytes = header(RequestType.GetId);

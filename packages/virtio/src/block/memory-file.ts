@@ -24,12 +24,16 @@ export class MemoryFile implements HostFile {
   }
 
   read(offset: number, target: Uint8Array): Promise<void> {
-    this.#each(offset, target.length, (index, at, done, length) => {
-      const page = this.#pages.get(index);
-      if (page) target.set(page.subarray(at, at + length), done);
-      else target.fill(0, done, done + length);
-    });
+    this.#fill(offset, target);
     return Promise.resolve();
+  }
+
+  readCached(offset: number, targets: readonly Uint8Array[]): boolean {
+    for (const target of targets) {
+      this.#fill(offset, target);
+      offset += target.length;
+    }
+    return true;
   }
 
   write(offset: number, source: Uint8Array): Promise<void> {
@@ -73,6 +77,14 @@ export class MemoryFile implements HostFile {
 
   close(): Promise<void> {
     return Promise.resolve();
+  }
+
+  #fill(offset: number, target: Uint8Array): void {
+    this.#each(offset, target.length, (index, at, done, length) => {
+      const page = this.#pages.get(index);
+      if (page) target.set(page.subarray(at, at + length), done);
+      else target.fill(0, done, done + length);
+    });
   }
 
   #zero(offset: number, length: number): void {

@@ -44,8 +44,10 @@ describe("OverlayDisk", () => {
             await overlay.writeZeroes(offset, length, seed % 2 === 0);
           }
           const seen = new Uint8Array(length);
-          if (seed % 2 === 0) await overlay.read(offset, seen);
-          else await overlay.readVector(offset, [seen.subarray(0, cut), seen.subarray(cut)]);
+          const parts = [seen.subarray(0, cut), seen.subarray(cut)];
+          if (seed % 3 === 0) await overlay.read(offset, seen);
+          else if (seed % 3 === 1) await overlay.readVector(offset, parts);
+          else expect(overlay.readCached(offset, parts)).toBe(true);
           expect(Buffer.compare(seen, model.subarray(offset, offset + length))).toBe(0);
         }
         const all = new Uint8Array(CAPACITY);

@@ -91,6 +91,13 @@ export class OverlayDisk implements BlockBackend {
     );
   }
 
+  readCached(offset: number, targets: readonly Uint8Array[]): boolean {
+    return this.#runs(offset, bytesOf(targets)).every(({ at, length, dirty }) => {
+      const store = dirty ? this.#file : this.#base;
+      return store.readCached?.(offset + at, part(targets, at, length)) === true;
+    });
+  }
+
   /** Whole clusters go to the file as they are. */
   async writeVector(offset: number, sources: readonly Uint8Array[]): Promise<void> {
     const length = bytesOf(sources);

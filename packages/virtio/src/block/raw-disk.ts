@@ -8,6 +8,7 @@ export class RawDisk implements BlockBackend {
   readonly readOnly: boolean;
   readonly readVector?: NonNullable<BlockBackend["readVector"]>;
   readonly writeVector?: NonNullable<BlockBackend["writeVector"]>;
+  readonly readCached?: NonNullable<BlockBackend["readCached"]>;
   readonly #file: HostFile;
 
   private constructor(file: HostFile, capacity: number, readOnly: boolean) {
@@ -16,6 +17,7 @@ export class RawDisk implements BlockBackend {
     this.readOnly = readOnly;
     if (file.readVector) this.readVector = file.readVector.bind(file);
     if (file.writeVector) this.writeVector = file.writeVector.bind(file);
+    if (file.readCached) this.readCached = file.readCached.bind(file);
   }
 
   /**

@@ -1,10 +1,10 @@
-import { mkdtemp, rm, stat } from "node:fs/promises";
+import { mkdtemp, open, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pattern } from "../testing/driver.ts";
 import { NodeFile } from "./host-file.ts";
-import { holePuncher } from "./punch-hole.ts";
+import { fileCalls } from "./libc.ts";
 
 let folder = "";
 beforeAll(async () => {
@@ -51,6 +51,39 @@ describe("NodeFile", () => {
     await expect(file.readVector(0, last)).rejects.toMatchObject({ code: "QZ_VIRTIO_CLOSED" });
   });
 
+  it("what the page cache has → at once where the host tells, and only whole", async () => {
+    const path = join(folder, "cached");
+    const file = await NodeFile.open(path, { create: { size: 20_000 } });
+    await file.write(4000, pattern(16_000));
+    const shared = new Uint8Array(new SharedArrayBuffer(65536));
+    const views = [
+      shared.subarray(7, 4107),
+      shared.subarray(20_000, 20_001),
+      shared.subarray(9, 9),
+    ];
+    const other = await open(path);
+    const told = (await fileCalls())?.readCached?.(other.fd, 0, views) ?? "never";
+    await other.close();
+    shared.fill(7);
+    expect(file.readCached(5000, views)).toBe(told !== "never");
+    const expected = new Uint8Array(65536).fill(7);
+    if (told !== "never") {
+      expected.set(pattern(16_000).subarray(1000, 5100), 7);
+      expected.set(pattern(16_000).subarray(5100, 5101), 20_000);
+    }
+    expect(Buffer.compare(shared, expected)).toBe(0);
+    expect(file.readCached(19_000, views)).toBe(false);
+    expect(file.readCached(5000, [new Uint8Array(8)])).toBe(false);
+    expect(
+      file.readCached(
+        0,
+        Array.from({ length: 1025 }, () => shared.subarray(0, 1)),
+      ),
+    ).toBe(false);
+    await file.close();
+    expect(file.readCached(5000, views)).toBe(false);
+  });
+
   it("a file that is not there → QZ_VIRTIO_DISK_IO with the host's reason", async () => {
     await expect(NodeFile.open(join(folder, "none"))).rejects.toMatchObject({
       code: "QZ_VIRTIO_DISK_IO",
@@ -66,7 +99,7 @@ describe("NodeFile", () => {
     const before = (await stat(path)).blocks;
     const punched = await file.punchHole(65536, 524288);
     await file.sync();
-    expect(punched).toBe((await holePuncher()) !== undefined);
+    expect(punched).toBe((await fileCalls()) !== undefined);
     const seen = new Uint8Array(524288);
     await file.read(65536, seen);
     const expected = pattern(1 << 20);

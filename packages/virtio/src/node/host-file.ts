@@ -12,8 +12,10 @@ import {
 } from "node:fs";
 import type { Stats } from "node:fs";
 import type { HostFile } from "../block/backend.ts";
+import { bytesOf } from "../block/vector.ts";
 import { virtioError } from "../errors.ts";
-import { holePuncher } from "./punch-hole.ts";
+import { fileCalls } from "./libc.ts";
+import type { CachedRead, FileCalls } from "./libc.ts";
 
 /** How a file of the host is opened. */
 export interface NodeFileOptions {
@@ -26,18 +28,27 @@ type Callback<T> = (error: Error | null, value?: T) => void;
 
 /**
  * A file of the host for disks. Reads and writes run in Node's thread pool; `sync` is `fdatasync`, which also
- * makes the size and the extents durable; holes are punched with `fallocate` on Linux where the optional package
- * `koffi` is installed.
+ * makes the size and the extents durable. On Linux, where the optional package `koffi` is installed, holes are punched
+ * with `fallocate`, and what the page cache has is read at once with `preadv2`.
  */
 export class NodeFile implements HostFile {
   readonly name: string;
   readonly readOnly: boolean;
+  readonly #punchHole: FileCalls["punchHole"] | undefined;
+  #readCached: CachedRead | undefined;
   #fd: number;
 
-  private constructor(name: string, fd: number, readOnly: boolean) {
+  private constructor(
+    name: string,
+    fd: number,
+    readOnly: boolean,
+    { punchHole, readCached }: Partial<FileCalls>,
+  ) {
     this.name = name;
     this.#fd = fd;
     this.readOnly = readOnly;
+    this.#punchHole = punchHole;
+    this.#readCached = readCached;
   }
 
   /** @throws QZ_VIRTIO_DISK_IO when the host cannot open or make it. */
@@ -49,7 +60,7 @@ export class NodeFile implements HostFile {
     const fd = await called<number>(path, "open the file", (done) =>
       open(path, flags, 0o600, done),
     );
-    const file = new NodeFile(path, fd, readOnly);
+    const file = new NodeFile(path, fd, readOnly, (await fileCalls()) ?? {});
     if (options.create && (await file.size()) === 0) await file.resize(options.create.size);
     return file;
   }
@@ -106,6 +117,14 @@ export class NodeFile implements HostFile {
     }
   }
 
+  readCached(offset: number, targets: readonly Uint8Array[]): boolean {
+    if (this.#readCached === undefined || this.#fd < 0) return false;
+    const count = this.#readCached(this.#fd, offset, targets);
+    // Some file systems cannot tell. Whatever else is wrong, a read that waits says it better.
+    if (count === "never") this.#readCached = undefined;
+    return count === bytesOf(targets);
+  }
+
   async sync(): Promise<void> {
     await this.#call("sync", (done) => fdatasync(this.#fd, done));
   }
@@ -117,8 +136,7 @@ export class NodeFile implements HostFile {
   async punchHole(offset: number, length: number): Promise<boolean> {
     if (length === 0) return true;
     // A hole ends at the file's end: past it there is nothing to give back.
-    const punch = await holePuncher();
-    return punch === undefined ? false : punch(this.#fd, offset, length);
+    return (await this.#punchHole?.(this.#fd, offset, length)) ?? false;
   }
 
   async close(): Promise<void> {

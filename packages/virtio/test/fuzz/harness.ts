@@ -139,6 +139,18 @@ export function randomSockets(dice: Dice): HostSockets {
   };
 }
 
+/** A file of whose reads some have to wait. */
+class PartlyCachedFile extends MemoryFile {
+  readonly #dice: Dice;
+  constructor(dice: Dice) {
+    super(1024 * 1024);
+    this.#dice = dice;
+  }
+  override readCached(offset: number, targets: readonly Uint8Array[]): boolean {
+    return this.#dice.chance(2) && super.readCached(offset, targets);
+  }
+}
+
 /** Each kind of device, with back ends that answer at random. */
 export const DEVICES: readonly [
   string,
@@ -146,8 +158,10 @@ export const DEVICES: readonly [
 ][] = [
   [
     "block",
-    async () =>
-      new BlockDevice({ backend: await RawDisk.open(new MemoryFile(1024 * 1024)), queues: 2 }),
+    async (dice) => {
+      const file = new PartlyCachedFile(dice);
+      return new BlockDevice({ backend: await RawDisk.open(file), queues: 2 });
+    },
   ],
   [
     "net",

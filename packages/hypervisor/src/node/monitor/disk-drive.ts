@@ -54,6 +54,10 @@ export class DiskDrive implements BlockBackend {
     return this.#do((disk) => readVector(disk, offset, targets));
   }
 
+  readCached(offset: number, targets: readonly Uint8Array[]): boolean {
+    return this.#disk?.readCached?.(offset, targets) === true;
+  }
+
   writeVector(offset: number, sources: readonly Uint8Array[]): Promise<void> {
     return this.#do((disk) => writeVector(disk, offset, sources));
   }

@@ -77,6 +77,10 @@ export class QuotaFile implements HostFile {
     return readVector(this.#file, offset, targets);
   }
 
+  readCached(offset: number, targets: readonly Uint8Array[]): boolean {
+    return this.#file.readCached?.(offset, targets) === true;
+  }
+
   async write(offset: number, source: Uint8Array): Promise<void> {
     this.#take(offset, source.length);
     await this.#file.write(offset, source);
