@@ -159,7 +159,8 @@ export abstract class QueztlCommand<Class extends typeof Command = typeof Comman
   /** Says something to whoever sits there, on standard error; nothing with `--quiet`. */
   protected say(text: string): void {
     if (this.#common.quiet) return;
-    process.stderr.write(`${text}\n`);
+    if (this.#region === undefined) process.stderr.write(`${text}\n`);
+    else this.#region.say(text);
   }
 
   /** Shows an answer in the wanted format, and gives it back. */

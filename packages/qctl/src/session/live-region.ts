@@ -4,6 +4,8 @@ import type { Page } from "../view/view.ts";
 export interface LiveRegion {
   /** Draws what `lines` gives, ten times a second; `spinner` is the mark that moves. */
   readonly draw: (lines: (spinner: string, page: Page) => string) => void;
+  /** Writes a line above them, which stays. */
+  readonly say: (text: string) => void;
   /** Takes the lines away, or leaves `last` in their place. */
   readonly close: (last?: string) => void;
 }
@@ -30,6 +32,11 @@ export async function openLiveRegion(
   return {
     draw: (lines) => {
       drawn = lines;
+      tick();
+    },
+    say: (text) => {
+      update.clear();
+      stream.write(`${text}\n`);
       tick();
     },
     close: (last) => {

@@ -21,6 +21,11 @@ export async function watchView<Data>(options: WatchOptions<Data>): Promise<Data
   let last = await read(signal);
   let shown: string | undefined;
   let lost = false;
+  const tell = (failure: QueztlError | undefined) => {
+    update?.clear();
+    shown = undefined;
+    onLost(failure);
+  };
   const draw = async (): Promise<void> => {
     const now = await text(last);
     if (now === shown) return;
@@ -40,12 +45,12 @@ export async function watchView<Data>(options: WatchOptions<Data>): Promise<Data
       if (signal.aborted) break;
       try {
         last = await read(signal);
-        if (lost) onLost(undefined);
+        if (lost) tell(undefined);
         lost = false;
       } catch (failure) {
         if (signal.aborted) break;
         if (!isQueztlError(failure) || !isPassing(failure)) throw failure;
-        if (!lost) onLost(failure);
+        if (!lost) tell(failure);
         lost = true;
       }
     }
