@@ -32,6 +32,34 @@ test("words of no skill and no domain → QZ_SKILLS_NONE_FITS that lists them", 
   );
 });
 
+test("a kind that no skill is called, words that fit none → says both", () => {
+  const query = { description: "hello", domain: "general", family: "magnetic-surveys" };
+  expect(() => chooseSkill(skills, query)).toThrow(
+    /none is called magnetic-surveys, and its domain/,
+  );
+});
+
+test("nobody knows what it is about → a skill for everything needs words or files of its own", () => {
+  const survey = skills.find(({ manifest: { command } }) => command !== null);
+  if (survey === undefined) throw new Error("no skill");
+  const files = [{ pattern: "*.txt", kind: "any" as const, columns: [], description: "", required: false, maxFiles: 1, maxBytes: 1 }]; // prettier-ignore
+  const manifest = {
+    ...survey.manifest,
+    name: "any",
+    domain: "general",
+    keywords: ["tally"],
+    files,
+  };
+  const everything = [{ ...survey, manifest }];
+  const domain = "general";
+  const choose = (description: string, names: string[]) => () =>
+    chooseSkill(everything, { description, domain, files: names }).skill.manifest.name;
+  expect(choose("hello", [])).toThrow("no skill does this");
+  expect(choose("hello", ["a.txt"])()).toBe("any");
+  expect(choose("tally", [])).toThrow("no skill does this");
+  expect(choose("tally it", ["a.txt"])()).toBe("any");
+});
+
 test("a sentence of another domain → the skill that takes the data's keys and the files", () => {
   const survey = { description: "Reduce the gravity survey", domain: "mining" };
   const data = { survey_id: "GRAV-001", stations: 100 };

@@ -25,7 +25,9 @@ export interface SkillChoice<Skill> {
 }
 
 // A file that only this skill takes says more than a word; the domain decides unless both are against it.
-const WEIGHTS = { domain: 3, keyword: 1, file: 2, missing: -2, parameter: 1 };
+const WEIGHTS = { domain: 3, undecided: 1, keyword: 1, file: 2, missing: -2, parameter: 1 };
+/** What the brain says where it cannot tell: of itself it speaks for no skill. */
+const UNDECIDED = "general";
 
 /**
  * The skill that does a task: the one its user names as the family, or the best match of domain, words, data and files,
@@ -48,8 +50,11 @@ export function chooseSkill<Skill extends { readonly manifest: SkillManifest }>(
     .filter((choice) => choice.score >= WEIGHTS.domain)
     .sort((a, b) => Number(b.takes) - Number(a.takes) || b.score - a.score);
   if (best === undefined) {
+    const named = query.family === undefined ? "" : `none is called ${query.family}, and `;
+    const about =
+      query.domain === undefined ? "its words fit none" : `its domain is ${query.domain}`;
     throw skillsError("QZ_SKILLS_NONE_FITS", {
-      reason: query.domain === undefined ? "its words fit none" : `its domain is ${query.domain}`,
+      reason: named + about,
       known: skills.map(({ manifest }) => manifest.name).join(", "),
     });
   }
@@ -84,7 +89,10 @@ function score<Skill extends { readonly manifest: SkillManifest }>(
     if (weight > 0) reasons.push(reason);
   };
   if (manifest.command === null) add(WEIGHTS.domain, "the task brings its own command");
-  else if (manifest.domain === query.domain) add(WEIGHTS.domain, `its domain is ${query.domain}`);
+  else if (manifest.domain === query.domain) {
+    const weight = query.domain === UNDECIDED ? WEIGHTS.undecided : WEIGHTS.domain;
+    add(weight, `its domain is ${query.domain}`);
+  }
   const words = ` ${query.description.toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, " ")} `;
   for (const keyword of manifest.keywords) {
     if (words.includes(` ${keyword.toLowerCase()}`)) add(WEIGHTS.keyword, `it says ${keyword}`);

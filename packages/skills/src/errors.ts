@@ -16,7 +16,7 @@ export const skillsError = defineErrors({
   },
   QZ_SKILLS_NONE_FITS: {
     status: "invalid",
-    message: "no skill does this ({reason}); name one of {known} as the family, or give a command",
+    message: "no skill does this ({reason}); name one of {known} as its kind, or give a command",
   },
   QZ_SKILLS_DATA_INVALID: {
     status: "invalid",
