@@ -3,9 +3,10 @@ import type { GuestMemory } from "@queztl/memory";
 import type { Decoder } from "../decode/decoder.ts";
 import { INVALID, TOO_LONG, TRUNCATED } from "../decode/instruction.ts";
 import { Handler } from "../interpreter/handlers.ts";
+import { semanticsName } from "../interpreter/shapes.ts";
 import { OPCODES } from "../isa/opcodes.ts";
 import { JUMP_BYTES, JUMP_ENTRIES } from "../state/layout.ts";
-import { HEAD_QUIET, Head, Record } from "../state/record.ts";
+import { HEAD_QUIET, Head, JumpTargets, Record } from "../state/record.ts";
 import { PseudoEntry } from "./lower.ts";
 import type { Lowering, UnitState } from "./lower.ts";
 
@@ -73,9 +74,16 @@ const TERMINATORS = new Set(
 const ENDS_BLOCK = new Uint8Array(OPCODES.length);
 OPCODES.forEach(({ id, mnemonic }) => (ENDS_BLOCK[id] = TERMINATORS.has(mnemonic) ? 1 : 0));
 
+/** Indirect jumps and calls: in 64-bit code they note their targets. */
+const IS_INDIRECT = new Uint8Array(OPCODES.length);
+for (const entry of OPCODES) {
+  const jumps = /^(jmp|call)$/.test(semanticsName(entry));
+  IS_INDIRECT[entry.id] = jumps && entry.operands[0]?.kind !== "relative" ? 1 : 0;
+}
+
 const MOST_INSTRUCTIONS = 64;
 /** Room for a whole block: its head, two records an instruction and a last one. */
-const BLOCK_BYTES = (2 * MOST_INSTRUCTIONS + 2) * Record.Length;
+const BLOCK_BYTES = (2 * MOST_INSTRUCTIONS + 2) * Record.Length + JumpTargets.Length;
 const PIECE_SHIFT = 7;
 const MOST_MODES = 12;
 /** A block is hot after 64 times the threshold at the latest. */
@@ -184,7 +192,7 @@ export class CodeCache {
       at = this.#lowering.lower(instruction, at, inPage, false, mode.units);
       at = this.#lowering.continue(at, inPage + instruction.length);
     }
-    this.#next = at;
+    this.#next = this.#withTargets(at);
     mode.straddles.set(offset, { second, record: start });
     const block = { mode, offset: -1, start, end: at };
     this.#enter(offset - inPage, { ...block, pieces: piecesOf(inPage, PAGE_BYTES - inPage) });
@@ -305,12 +313,6 @@ export class CodeCache {
     code.pieces |= pieces;
   }
 
-  /** Offsets at which the decoded blocks of a mode begin in the page that holds an offset. */
-  blocksIn(mode: CodeMode, offset: number): number[] {
-    const blocks = this.#pages.get(this.pageOf(offset))?.blocks ?? [];
-    return blocks.filter((block) => block.mode === mode).map((block) => block.offset);
-  }
-
   /** The decode mode of a number. */
   modeOf(number: number): CodeMode {
     for (const mode of this.#modes.values()) if (mode.number === number) return mode;
@@ -377,11 +379,21 @@ export class CodeCache {
     }
     // A block that ends in a jump still needs something behind it: helpers may go on with the next record.
     at = lowering.continue(at, from - page);
-    this.#next = at;
+    this.#next = this.#withTargets(at);
     const pieces = piecesOf(offset - page, from - offset);
     this.#enter(page, { mode, offset, start, end: at, pieces });
     mode.records.set(offset, start);
     return start;
+  }
+
+  /** Makes room for an indirect jump's targets behind a block's last record, which is at `at`. */
+  #withTargets(at: number): number {
+    const view = this.#view;
+    const jump = at - 2 * Record.Length;
+    if (IS_INDIRECT[view.getUint16(jump + Record.Entry, true)] !== 1) return at;
+    const end = jump + JumpTargets.From + JumpTargets.Length;
+    this.#memory.arena.bytes.fill(0, at, end);
+    return end;
   }
 
   #enter(page: number, block: Block): void {

@@ -7,9 +7,10 @@ import type {
 } from "../semantics/context.ts";
 import { setWordsOf } from "../semantics/flags.ts";
 import { eq, eqz, toI32, toI64, zeroExtend } from "../semantics/integer-ops.ts";
+import { notesTargets } from "./shapes.ts";
 import { placeOf } from "../paging/place.ts";
 import { Segment, SegmentField, State, TlbEntry } from "../state/layout.ts";
-import { Record } from "../state/record.ts";
+import { JumpTargets, Record } from "../state/record.ts";
 import { call, f32, f64, i32, i64, select, v128 } from "../wasm/index.ts";
 import type {
   Callee,
@@ -377,7 +378,17 @@ export class HandlerContext implements InstructionContext {
   }
 
   jump(rip: I64): void {
+    if (notesTargets(this.shape)) this.#noteTarget(rip);
     this.#exits.jump(this.#masked(rip));
+  }
+
+  #noteTarget(rip: I64): void {
+    const { f } = this;
+    const { record } = this.#place;
+    const count = f.let(i32.load(record, Record.Link));
+    const slot = i32.and(count, i32.const(JumpTargets.Count - 1));
+    f.store.i32(i32.add(record, i32.shl(slot, i32.const(2))), i32.wrap_i64(rip), JumpTargets.From);
+    f.store.i32(record, i32.add(count, i32.const(1)), Record.Link);
   }
 
   again(): void {

@@ -23,7 +23,10 @@ export const Record = {
   Displacement: 12,
   /** Immediate, sign-extended to 64 bits; a branch target from the start of the page. */
   Immediate: 16,
-  /** Record that a taken branch inside the page leads to, 0 until it is known; 32 bits. */
+  /**
+   * Record that a taken branch inside the page leads to, 0 until it is known; of an indirect jump or call how often it was
+   * interpreted, modulo 2 to the 32. 32 bits.
+   */
   Link: 24,
   /** The instruction form's id in the opcode table; 16 bits. */
   Entry: 28,
@@ -39,6 +42,12 @@ export const SIZES_REP = 0x10;
 export const SIZES_REPNE = 0x20;
 export const SIZES_LOCK = 0x40;
 export const SIZES_MEMORY = 0x80;
+
+/**
+ * Behind the record of an indirect jump or call in 64-bit code, and the one that follows it: the lower halves of the last
+ * addresses that the interpreter went to from there.
+ */
+export const JumpTargets = { From: 2 * Record.Length, Count: 32, Length: 32 * 4 } as const;
 
 /**
  * What precedes the first record of a block: how often the block was entered, and the translated code that is

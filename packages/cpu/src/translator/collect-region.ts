@@ -2,15 +2,15 @@ import { PAGE_BYTES } from "@queztl/memory";
 import type { CodeMode, Straddle } from "../execute/code-cache.ts";
 import { PseudoEntry } from "../execute/lower.ts";
 import { Handler } from "../interpreter/handlers.ts";
+import { notesTargets } from "../interpreter/shapes.ts";
 import type { Shape } from "../semantics/context.ts";
-import { HEAD_LIVE, HEAD_QUIET, Head, Record } from "../state/record.ts";
+import { HEAD_LIVE, HEAD_QUIET, Head, JumpTargets, Record } from "../state/record.ts";
 
 /** The most instructions and blocks of one region. */
 const MOST_INSTRUCTIONS = 160;
 const MOST_BLOCKS = 48;
-/** The blocks that an indirect jump is compared with, and how far from it they may be. */
+/** The blocks that an indirect jump is compared with. */
 const MOST_GUESSES = 12;
-const FARTHEST_GUESS = 1024;
 /** How often a block must have been entered to be taken into a region. */
 const WARM = 4;
 
@@ -43,7 +43,7 @@ export interface Step {
   readonly secondPage: number;
   /** Of a relative branch. */
   readonly target: Target | undefined;
-  /** Of an indirect jump: offsets of the blocks that it is compared with, the likeliest first. */
+  /** Of an indirect jump or call: offsets of the blocks that it is compared with, the likeliest first. */
   readonly guesses: readonly number[];
 }
 
@@ -84,8 +84,6 @@ export interface CodeSource {
   readonly least: number;
   /** An instruction that crosses into another page, if it has run. */
   straddle(mode: CodeMode, offset: number): Straddle | undefined;
-  /** Offsets of the blocks that are known in a page. */
-  blocksIn(page: number): number[];
   /** Offset in the WebAssembly memory of code at an address, or −1 if that is not known without further ado. */
   probe(rip: bigint): number;
 }
@@ -245,22 +243,32 @@ interface Successor {
   readonly called: boolean;
 }
 
-/** Where a jump through a table may lead: to the blocks behind it that were entered most. */
-function guessesOf(source: CodeSource, mode: CodeMode, from: number, page: number): number[] {
-  const left = (offset: number): number => {
-    const record = mode.records.get(offset);
-    if (record === undefined) return Infinity;
-    if (isElsewhere(source, record)) return 0;
-    return isWarm(source, record) ? countOf(source, record) : Infinity;
-  };
-  return source
-    .blocksIn(page)
-    .filter((offset) => Math.abs(offset - from) < FARTHEST_GUESS)
-    .map((offset) => ({ offset, count: left(offset) }))
-    .filter(({ count }) => count !== Infinity)
-    .toSorted((a, b) => a.count - b.count)
-    .slice(0, MOST_GUESSES)
-    .map(({ offset }) => offset);
+/** Where an indirect jump or call led, the likeliest first; its record must be in the present address space. */
+function targetsOf(
+  source: CodeSource,
+  mode: CodeMode,
+  record: number,
+  page: number,
+  ripPage: bigint,
+): Successor[] {
+  const { view } = source;
+  const jumps = view.getUint32(record + Record.Link, true);
+  const noted = new Map<number, number>();
+  for (let i = 0; i < Math.min(jumps, JumpTargets.Count); i++) {
+    const low = view.getUint32(record + JumpTargets.From + 4 * i, true);
+    noted.set(low, (noted.get(low) ?? 0) + 1);
+  }
+  const high = ripPage & ~0xffffffffn;
+  const mask = BigInt(PAGE_BYTES - 1);
+  const found: Successor[] = [];
+  for (const [low] of [...noted].toSorted((a, b) => b[1] - a[1]).slice(0, MOST_GUESSES)) {
+    const rip = high | BigInt(low);
+    const inPage = rip - ripPage;
+    const near = inPage >= 0n && inPage <= mask;
+    const offset = near ? page + Number(inPage) : source.probe(rip);
+    if (mode.records.has(offset)) found.push({ offset, ripPage: rip & ~mask, called: false });
+  }
+  return found;
 }
 
 function readBlock(
@@ -329,9 +337,9 @@ function readBlock(
       relative && shape.size !== 16
         ? locate(Number(view.getBigInt64(record + Record.Immediate, true)), shape.name === "call")
         : undefined;
-    const guesses =
-      shape.name === "jmp" && !relative ? guessesOf(source, mode, page + next, page) : [];
-    for (const guess of guesses) successors.push({ offset: guess, ripPage, called: false });
+    const targets = notesTargets(shape) ? targetsOf(source, mode, record, page, ripPage) : [];
+    for (const to of targets) successors.push({ ...to, called: shape.name === "call" });
+    const guesses = targets.map(({ offset: at }) => at);
     steps.push({
       addressRecord,
       addressHandler,

@@ -140,14 +140,12 @@ export class Translator {
     const mode = this.#code.modeOf(view.getUint32(head + Head.Mode, true));
     if (mode.records.get(entry) !== record) return;
     const { threshold } = this.#code;
-    const blocksIn = (page: number): number[] => this.#code.blocksIn(mode, page);
     const source: CodeSource = {
       view,
       shapes: this.#shapes,
       threshold,
       least: this.#eager ? 1 : LEAST,
       straddle: (of, offset) => this.#code.straddle(of, offset),
-      blocksIn,
       probe,
     };
     const region = collectRegion(source, mode, entry, ripPage);

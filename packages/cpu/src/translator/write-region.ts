@@ -346,11 +346,23 @@ class RegionWriter {
       return;
     }
     const to = f.let(rip);
-    const offset = this.#locate(to);
+    const all = this.#region.blocks;
+    const { page } = all[from] as Block;
+    // The page that is running is where it is.
     for (const block of blocks) {
-      f.if(isAt(offset, (this.#region.blocks[block] as Block).offset), () => {
-        this.#goToPage(to, () => this.#goTo(block, from, executed));
-      });
+      const inPage = (all[block] as Block).offset - page;
+      if (inPage < 0 || inPage >= PAGE_BYTES) continue;
+      const address = i64.add(this.#ripPage.get, i64.const(inPage));
+      f.if(i64.eq(to, address), () => this.#goTo(block, from, executed));
+    }
+    const farther = blocks.filter((block) => (all[block] as Block).page !== page);
+    if (farther.length > 0) {
+      const offset = this.#locate(to);
+      for (const block of farther) {
+        f.if(isAt(offset, (all[block] as Block).offset), () => {
+          this.#goToPage(to, () => this.#goTo(block, from, executed));
+        });
+      }
     }
     this.#leaveTo(to, executed);
   }
