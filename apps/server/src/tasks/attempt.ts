@@ -26,6 +26,8 @@ import { type AttemptRow, LIVE_STATES, type TaskFileRow, type TaskRow } from "./
 
 /** Under this name a program outlives the server that started it. */
 const PROGRAM = "task";
+/** What is under way where a VM has to wait for what it starts from. */
+const MAKING = "making its image and template";
 /** A guest that has not taken the task's files by then is as good as lost. */
 const LONGEST_COPY_MS = 1_800_000;
 
@@ -239,9 +241,11 @@ export class Attempt {
         const step = words.replace(/ \d+ %$/, "");
         if (step === said) return;
         said = step;
+        this.#parts.records.progress.set(task, { done: 0, step: MAKING, message: step });
         this.#log.say("system", `${words}\n`).catch(() => undefined);
       },
     });
+    this.#parts.records.progress.delete(task);
     return vm;
   }
 

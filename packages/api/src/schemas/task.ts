@@ -203,7 +203,9 @@ export const taskOutput = z
     problem: problem.nullable().describe("Why it failed"),
     progress: taskProgress
       .nullable()
-      .describe("How far its skill says it is; null where it does not run or has said nothing"),
+      .describe(
+        "How far its skill says it is, or what its VM still needs; null where there is nothing to say",
+      ),
     learned: z.array(text(500)).max(32).describe("What the brain learned from it"),
   })
   .meta({ id: "Task", description: "Work to be done in a VM of its own" });
