@@ -12,6 +12,24 @@ const SEND_ILLEGAL_VECTOR = 0x20;
 const RECEIVE_ILLEGAL_VECTOR = 0x40;
 const ILLEGAL_REGISTER = 0x80;
 
+/** By offset. What x2APIC MSRs of them take, beside those of vector sets (Intel SDM vol. 3, 11.12.1.2). */
+const KNOWN: ReadonlySet<number> = new Set(Object.values(Register));
+const READ_ONLY: ReadonlySet<number> = new Set([
+  Register.Id,
+  Register.Version,
+  Register.ProcessorPriority,
+  Register.LogicalDestination,
+  Register.DestinationFormat,
+  Register.CommandHigh,
+  Register.CurrentCount,
+]);
+const WRITE_ONLY: ReadonlySet<number> = new Set([
+  Register.Eoi,
+  Register.SelfIpi,
+  Register.CommandHigh,
+]);
+const ZERO_ONLY: ReadonlySet<number> = new Set([Register.Eoi, Register.ErrorStatus]);
+
 /** What a local APIC needs of its processor and of the others. */
 export interface LocalApicHost {
   readonly id: number;
@@ -193,8 +211,7 @@ export class LocalApic implements Snapshottable<LocalApicState> {
       const high = BigInt(this.#registers.get(Register.CommandHigh) >>> 0);
       return (high << 32n) | BigInt(this.#registers.get(Register.CommandLow) >>> 0);
     }
-    const writeOnly: number[] = [Register.Eoi, Register.SelfIpi, Register.CommandHigh];
-    if (writeOnly.includes(offset) || offset === Register.DestinationFormat) return undefined;
+    if (WRITE_ONLY.has(offset) || offset === Register.DestinationFormat) return undefined;
     if (!this.#known(offset)) return undefined;
     return BigInt(this.#read(offset) >>> 0);
   }
@@ -209,19 +226,9 @@ export class LocalApic implements Snapshottable<LocalApicState> {
       this.#send(low, Number(value >> 32n));
       return true;
     }
-    const readOnly: number[] = [
-      Register.Id,
-      Register.Version,
-      Register.ProcessorPriority,
-      Register.LogicalDestination,
-      Register.DestinationFormat,
-      Register.CommandHigh,
-      Register.CurrentCount,
-    ];
-    if (value >> 32n !== 0n || readOnly.includes(offset) || !this.#known(offset)) return false;
+    if (value >> 32n !== 0n || READ_ONLY.has(offset) || !this.#known(offset)) return false;
     if (offset >= Register.InService && offset < Register.ErrorStatus) return false;
-    const zeroOnly: number[] = [Register.Eoi, Register.ErrorStatus];
-    if (zeroOnly.includes(offset) && low !== 0) return false;
+    if (ZERO_ONLY.has(offset) && low !== 0) return false;
     if (offset === Register.SelfIpi) this.#raise(low & 0xff, false);
     else this.#write(offset, low);
     return true;
@@ -278,7 +285,7 @@ export class LocalApic implements Snapshottable<LocalApicState> {
 
   #known(offset: number): boolean {
     if (offset >= Register.InService && offset < Register.ErrorStatus) return true;
-    return (Object.values(Register) as number[]).includes(offset);
+    return KNOWN.has(offset);
   }
 
   #read(offset: number): number {

@@ -219,6 +219,11 @@ export class LinearMemory {
 
   /** Copies `length` bytes at a linear address into `target`. `system` accesses have supervisor privilege. */
   readInto(address: bigint, target: Uint8Array, system = false): void {
+    const known = this.#knownPart(address, target.length, system, 0);
+    if (known >= 0) {
+      target.set(this.#bytes.subarray(known, known + target.length));
+      return;
+    }
     this.#eachPart(address, target.length, Access.Read, system, (physical, at, bytes) => {
       const offset = this.#memory.offsetOf(physical, bytes);
       if (offset >= 0) target.set(this.#bytes.subarray(offset, offset + bytes), at);
@@ -228,6 +233,11 @@ export class LinearMemory {
 
   /** Writes bytes at a linear address; nothing is written unless all pages may be. */
   writeFrom(address: bigint, source: Uint8Array, system = false): void {
+    const known = this.#knownPart(address, source.length, system, 1);
+    if (known >= 0) {
+      this.#bytes.set(source, known);
+      return;
+    }
     this.checkWritable(address, source.length, system);
     this.#eachPart(address, source.length, Access.Write, system, (physical, at, bytes) => {
       const offset = this.#memory.offsetOf(physical, bytes);
@@ -242,10 +252,13 @@ export class LinearMemory {
 
   /** Throws the fault that writing `length` bytes would raise. */
   checkWritable(address: bigint, length: number, system = false): void {
-    const low = Number(address & 0xffffffffn) | 0;
-    const inPage = (low & 0xfff) + length <= PAGE_BYTES;
-    if (inPage && this.#known(low, Number(address >> 32n) | 0, system, 1) >= 0) return;
+    if (this.#knownPart(address, length, system, 1) >= 0) return;
     this.#eachPart(address, length, Access.Write, system, () => undefined);
+  }
+
+  /** Offset in the memory of the RAM of bytes that may be written there without further ado, or −1: for helpers' short ways. */
+  writableAt(address: bigint, length: number): number {
+    return this.#knownPart(address, length, false, 1);
   }
 
   /** An unsigned little-endian integer of 1, 2, 4 or 8 bytes. */
@@ -317,6 +330,14 @@ export class LinearMemory {
     const user = this.user && !system;
     const kind = kindOf(user, this.#strict(user, system));
     return this.tlb.probe(kind, low, this.long ? high : 0, access);
+  }
+
+  /** `#known` for bytes that lie in one page. */
+  #knownPart(address: bigint, length: number, system: boolean, access: 0 | 1): number {
+    whole[0] = address;
+    const low = halves[0] as number;
+    if ((low & 0xfff) + length > PAGE_BYTES) return -1;
+    return this.#known(low, halves[1] as number, system, access);
   }
 
   /** SMAP forbids implicit accesses (to descriptor tables and the like) whatever AC is (Intel SDM vol. 3, 4.6.1). */

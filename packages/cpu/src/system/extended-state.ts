@@ -9,6 +9,7 @@ import { Cr4 } from "./control-registers.ts";
 
 const LEGACY_BYTES = 512;
 const HEADER_BYTES = 64;
+const XSAVE_BYTES = LEGACY_BYTES + HEADER_BYTES;
 const MXCSR_MASK = 0xffff;
 const X87 = 1n;
 const SSE = 2n;
@@ -77,25 +78,35 @@ function checkX(cpu: Core, op: MicroOp): void {
 /** XSAVE and XSAVEOPT; both components count as in use always (Intel SDM vol. 1, 13.7). */
 function xsave(cpu: Core, op: MicroOp): void {
   checkX(cpu, op);
-  const mask = requested(cpu);
-  const image = new Uint8Array(LEGACY_BYTES + HEADER_BYTES);
-  const view = new DataView(image.buffer);
+  const wide = op.operandSize === 64;
+  const place = cpu.linear.writableAt(op.address, XSAVE_BYTES);
+  if (place >= 0) {
+    storeExtended(cpu, new Uint8Array(cpu.board.memory.bytes.buffer, place, XSAVE_BYTES), wide);
+    return;
+  }
+  const image = new Uint8Array(XSAVE_BYTES);
   cpu.linear.checkWritable(op.address, image.length);
   cpu.linear.readInto(op.address, image);
-  if (mask & X87) storeLegacyArea(cpu.x87.registers, view, { wide: op.operandSize === 64 });
+  storeExtended(cpu, image, wide);
+  cpu.linear.writeFrom(op.address, image);
+}
+
+function storeExtended(cpu: Core, image: Uint8Array, wide: boolean): void {
+  const mask = requested(cpu);
+  const view = new DataView(image.buffer, image.byteOffset, image.length);
+  if (mask & X87) storeLegacyArea(cpu.x87.registers, view, { wide });
   if (mask & SSE) {
     view.setUint32(24, cpu.u32(State.Mxcsr), true);
     view.setUint32(28, MXCSR_MASK, true);
     storeVectors(cpu, image);
   }
   view.setBigUint64(LEGACY_BYTES, view.getBigUint64(LEGACY_BYTES, true) | mask, true);
-  cpu.linear.writeFrom(op.address, image);
 }
 
 function xrstor(cpu: Core, op: MicroOp): void {
   checkX(cpu, op);
   const mask = requested(cpu);
-  const image = new Uint8Array(LEGACY_BYTES + HEADER_BYTES);
+  const image = new Uint8Array(XSAVE_BYTES);
   const view = new DataView(image.buffer);
   cpu.linear.readInto(op.address, image);
   const present = view.getBigUint64(LEGACY_BYTES, true);

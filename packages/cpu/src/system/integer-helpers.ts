@@ -33,6 +33,11 @@ function compareExchangeWide(cpu: Core, op: MicroOp): void {
   const bytes = wide ? 8 : 4;
   const { address } = op;
   if (wide && (address & 15n) !== 0n) raise(Vector.GeneralProtection, 0);
+  const place = wide ? linear.writableAt(address, 16) : -1;
+  if (place >= 0) {
+    compareExchangeAt(cpu, place);
+    return;
+  }
   linear.checkOperand(address, bytes * 2, bytes * 2);
   linear.checkWritable(address, bytes * 2);
   const bits = bytes * 8;
@@ -45,6 +50,26 @@ function compareExchangeWide(cpu: Core, op: MicroOp): void {
   if (!equal) {
     registers[Register.Rax] = oldLow;
     registers[Register.Rdx] = oldHigh;
+  }
+  cpu.flags = equal ? cpu.flags | Flag.Zf : cpu.flags & ~Flag.Zf;
+}
+
+/** CMPXCHG16B where the TLB has the page; in halves of words, as numbers. Linux allocates memory with it. */
+function compareExchangeAt(cpu: Core, place: number): void {
+  const { view, state } = cpu;
+  const ram = cpu.board.memory.view;
+  const register = (number: number): number => state + State.Registers + 8 * number;
+  const expected = [register(Register.Rax), register(Register.Rdx)] as const;
+  const desired = [register(Register.Rbx), register(Register.Rcx)] as const;
+  let equal = true;
+  for (let at = 0; at < 16; at += 4) {
+    const there = ram.getInt32(place + at, true);
+    if (there !== view.getInt32(expected[at < 8 ? 0 : 1] + (at & 4), true)) equal = false;
+  }
+  for (let at = 0; at < 16; at += 4) {
+    const here = (equal ? desired : expected)[at < 8 ? 0 : 1] + (at & 4);
+    if (equal) ram.setInt32(place + at, view.getInt32(here, true), true);
+    else view.setInt32(here, ram.getInt32(place + at, true), true);
   }
   cpu.flags = equal ? cpu.flags | Flag.Zf : cpu.flags & ~Flag.Zf;
 }

@@ -118,12 +118,12 @@ export function loadEnvironment(
   }
 }
 
-/** ST(0) … ST(7), ten bytes each from `at`. */
+/** ST(0) … ST(7), ten bytes each from `at`, and zeros between them. */
 export function storeStack(
   registers: X87Registers,
   bytes: DataView,
   at: number,
-  stride: number,
+  stride: 10 | 16,
 ): void {
   const top = (registers.statusWord & Status.top) >> 11;
   for (let index = 0; index < 8; index++) {
@@ -131,7 +131,9 @@ export function storeStack(
     bytes.setBigUint64(at + index * stride, registers.registers[2 * physical] ?? 0n, true);
     const high = Number((registers.registers[2 * physical + 1] ?? 0n) & 0xffffn);
     bytes.setUint16(at + index * stride + 8, high, true);
-    for (let pad = 10; pad < stride; pad++) bytes.setUint8(at + index * stride + pad, 0);
+    if (stride === 10) continue;
+    bytes.setUint16(at + index * stride + 10, 0, true);
+    bytes.setUint32(at + index * stride + 12, 0, true);
   }
 }
 
