@@ -63,6 +63,7 @@ test.each(["raw", "qcow2"])(
   async (format) => {
     const { path, backend } = await make(format, "fio");
     await using guest = await VirtioGuest.restore(source, snapshot, { scratch: backend });
+    expect(await guest.sh("cat /sys/block/vdb/queue/scheduler")).toContain("[none]");
     for (const [name, job] of Object.entries(JOBS)) {
       const report = await guest.sh(`cd /tmp; ${fio(job)} 2>&1`);
       expect(report, name).toContain("err= 0");

@@ -84,6 +84,11 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/qu
 name=$(cat /etc/hostname 2>/dev/null)
 hostname "\${name:-queztl}"
 
+# The host orders its disks' requests: a second scheduler has each one wait for a thread of the kernel.
+for scheduler in /sys/block/vd*/queue/scheduler; do
+  [ -e "$scheduler" ] && echo none >"$scheduler"
+done
+
 ip=/run/queztl/bin/ip
 $ip link set lo up
 for nic in /sys/class/net/*; do
