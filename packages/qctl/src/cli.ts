@@ -51,7 +51,8 @@ function unknownCommand(failure: unknown, argv: readonly string[], config: Inter
   // `vm lst web` is looked for as `vm:lst:web`: the words that a command can have are compared.
   const words = argv.filter((word) => !word.startsWith("-")).slice(0, 2);
   const meant = nearest(words.join(":"), known) ?? nearest(words[0] ?? id, known);
-  const all = `\`${config.bin} --help\` lists them`;
+  const topic = config.topics.some(({ name }) => name === words[0]) ? `${words[0]} ` : "";
+  const all = `\`${config.bin} ${topic}--help\` lists them`;
   const suggestion =
     meant === undefined ? `; ${all}` : `; did you mean \`${config.bin} ${spoken(meant)}\`?`;
   const command = `\`${config.bin} ${words.join(" ")}\``;

@@ -77,9 +77,10 @@ const detailsText = ({ code, status, details }: QueztlError): string =>
   );
 
 function hintOf(failure: QueztlError, topic: string | undefined): string | undefined {
-  const { status, details } = failure;
-  const kind = typeof details["kind"] === "string" ? details["kind"] : topic;
-  const list = kind === undefined ? undefined : THINGS[kind];
+  const { code, status, details } = failure;
+  // What is not there need not be of the command's own kind: a file, a program in the guest.
+  const kind = typeof details["kind"] === "string" ? details["kind"].toLowerCase() : undefined;
+  const list = THINGS[kind ?? (code.startsWith("QZ_QCTL_") ? "" : (topic ?? ""))];
   if (status === "not-found" && list !== undefined) return `\`qctl ${list}\` shows what there is`;
   return undefined;
 }

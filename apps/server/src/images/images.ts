@@ -209,7 +209,7 @@ export class Images {
         templates: templates.filter(({ image }) => image === name).length,
         default: name === DEFAULT_IMAGE,
         problem: failed ? (row.problem ?? null) : null,
-        createdAt: summary?.builtAt ?? (row?.createdAt ?? new Date(0)).toISOString(),
+        createdAt: summary?.builtAt ?? row?.createdAt.toISOString() ?? null,
       };
     });
   }

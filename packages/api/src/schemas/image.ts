@@ -41,6 +41,6 @@ export const imageOutput = z
     templates: count.describe("Snapshots of booted VMs kept ready from it"),
     default: z.boolean().describe("Whether it is used where no image is given"),
     problem: problem.nullable().describe("Why it failed"),
-    createdAt: time.describe("When it was made"),
+    createdAt: time.nullable().describe("When it was made; null until it is first needed"),
   })
   .meta({ id: "Image", description: "What a VM starts from" });

@@ -3,7 +3,7 @@ import { renderDetails, wrap } from "./details.ts";
 import { listView } from "./list-view.ts";
 import { printable, printableLine } from "./printable.ts";
 import { renderTable } from "./table.ts";
-import { byteSize, duration, mebibytes, percent } from "./units.ts";
+import { byteSize, duration, mebibytes, percent, span } from "./units.ts";
 import type { View } from "./view.ts";
 
 const times = (factor: number): string => `${Number(factor.toPrecision(2))} ×`;
@@ -46,7 +46,7 @@ export const knowledgeView = listView<FamilyKnowledge>({
     {
       header: "PEAK",
       text: ({ leastPeakMib, mostPeakMib }) =>
-        `${mebibytes(leastPeakMib)} – ${mebibytes(mostPeakMib)}`,
+        span(mebibytes(leastPeakMib), mebibytes(mostPeakMib)),
       drop: 1,
     },
     {
@@ -62,7 +62,7 @@ export const knowledgeView = listView<FamilyKnowledge>({
       text: ({ growth }) =>
         growth === null
           ? "-"
-          : `${byteSize(growth.leastInputBytes)} – ${byteSize(growth.mostInputBytes)}`,
+          : span(byteSize(growth.leastInputBytes), byteSize(growth.mostInputBytes)),
       wide: true,
       drop: 8,
     },
@@ -121,13 +121,16 @@ export const explanationView: View<Explanation> = {
           "Expected",
           explanation.expectedMemoryMib === null
             ? undefined
-            : `a peak of ${mebibytes(explanation.expectedMemoryMib.low)} to ${mebibytes(explanation.expectedMemoryMib.high)}`,
+            : `a peak of ${span(mebibytes(explanation.expectedMemoryMib.low), mebibytes(explanation.expectedMemoryMib.high))}`,
         ],
         [
           "Run time",
           explanation.expectedSeconds === null
             ? undefined
-            : `${duration(explanation.expectedSeconds.low)} to ${duration(explanation.expectedSeconds.high)}`,
+            : span(
+                duration(explanation.expectedSeconds.low),
+                duration(explanation.expectedSeconds.high),
+              ),
         ],
         ["Confidence", `${percent(explanation.confidence)} that the memory is enough`],
         ["Why", explanation.reasons.map((each) => `- ${printableLine(each)}`).join("\n")],

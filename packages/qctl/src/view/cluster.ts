@@ -66,6 +66,11 @@ export const nodeView: View<ClusterNode> = {
   names: ({ name }) => [name],
 };
 
+const imageState = ({ state, progress, createdAt }: Image): string => {
+  if (state === "building") return `building ${percent(progress)}`;
+  return state === "ready" && createdAt === null ? "not made yet" : state;
+};
+
 export const imageListView = listView<Image>({
   name: ({ name }) => name,
   columns: [
@@ -76,8 +81,7 @@ export const imageListView = listView<Image>({
     },
     {
       header: "STATE",
-      text: ({ state, progress }) =>
-        state === "building" ? `building ${percent(progress)}` : state,
+      text: (image) => imageState(image),
       style: ({ state }, text, { paint }) =>
         text.startsWith(state) ? paintState(paint, state) + text.slice(state.length) : text,
     },
@@ -94,16 +98,17 @@ export const imageView: View<Image> = {
     renderDetails(
       [
         ["Name", image.default ? `${image.name} (used where none is given)` : image.name],
-        [
-          "State",
-          paintState(page.paint, image.state) +
-            (image.state === "building" ? ` ${percent(image.progress)}` : ""),
-        ],
+        ["State", imageState(image).replace(image.state, paintState(page.paint, image.state))],
         ["Problem", image.problem === null ? undefined : printableLine(image.problem.message)],
         ["Kernel", image.kernel ?? undefined],
         ["Size", byteSize(image.bytes)],
         ["Templates", String(image.templates)],
-        ["Made", `${age(image.createdAt, page.now)} ago (${image.createdAt})`],
+        [
+          "Made",
+          image.createdAt === null
+            ? "when it is first needed"
+            : `${age(image.createdAt, page.now)} ago (${image.createdAt})`,
+        ],
         ["Id", image.id],
       ],
       page,

@@ -18,6 +18,10 @@ export function byteSize(bytes: number): string {
   return `${trim(value)} ${BYTE_UNITS[unit]}`;
 }
 
+/** From one value to another, or the one where both are told the same. */
+export const span = (low: string, high: string): string =>
+  low === high ? low : `${low} – ${high}`;
+
 /** A part of a whole as a percentage. */
 export const percent = (share: number): string => `${Math.round(share * 100)}%`;
 

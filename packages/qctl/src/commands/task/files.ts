@@ -12,6 +12,7 @@ export default class TaskFiles extends TaskCommand<typeof TaskFiles> {
     "<%= config.bin %> task files TASK",
     "<%= config.bin %> task files TASK --out results",
   ];
+  static override aliases = ["task:download", "task:fetch"];
   static override args = { task: taskArg };
   static override flags = {
     out: Flags.string({ helpValue: "DIR", summary: "Fetch them all into this directory" }),
