@@ -31,7 +31,7 @@ export const serverErrors = defineErrors({
     status: "exhausted",
     message: "{what} would take more than {limit} MiB; remove files or raise {setting}",
   },
-  QZ_SERVER_SETTING_INVALID: { status: "invalid", message: "{key} must be {expected}" },
+  QZ_SERVER_SETTING_INVALID: { status: "invalid", message: "{key} cannot be {value}: {problem}" },
   QZ_SERVER_SETTING_FIXED: {
     status: "conflict",
     message: "{key} comes from the {source} and cannot be changed here",

@@ -99,6 +99,10 @@ test("a VM from its making to its end: exec, files both ways, snapshot, fork, to
   );
   expect(JSON.parse(collected.stdout)).toMatchObject({ stdout: "a\n", stderr: "b\n", exitCode: 0 });
 
+  const service = "sleep 1000 & echo $!";
+  const pid = (await qctl("vm", "exec", "web", "--", "sh", "-c", service)).stdout.trim();
+  const comm = `/proc/${pid}/comm`;
+  expect((await qctl("vm", "exec", "web", "cat", comm)).stdout).toBe("sleep\n");
   const missing = await qctl("vm", "exec", "web", "no-such-program");
   expect(missing).toMatchObject({ code: 127, stderr: expect.stringContaining("qctl image list") });
 

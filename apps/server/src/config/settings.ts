@@ -58,8 +58,10 @@ export class Settings {
       const row = this.#changeable(key);
       const parsed = row.schema.safeParse(value);
       if (!parsed.success) {
-        const expected = parsed.error.issues[0]?.message ?? "another value";
-        throw serverErrors("QZ_SERVER_SETTING_INVALID", { key, expected });
+        const said = parsed.error.issues[0]?.message ?? "another value is needed";
+        const problem = said.replace(/^Invalid input: /, "");
+        const shown = JSON.stringify(value).slice(0, 100);
+        throw serverErrors("QZ_SERVER_SETTING_INVALID", { key, value: shown, problem });
       }
       const values = { key, value: parsed.data, updatedAt: new Date() };
       await this.#records

@@ -154,14 +154,14 @@ export class HypervisorVm implements HostedVm {
   async run(spec: RunSpec): Promise<GuestProgram> {
     const { command, environment, directory, user, terminal, timeoutSeconds, persist } = spec;
     const started = await this.#there().spawn(command, {
-      orphans: "kill",
       stdin: spec.stdin ?? "pipe",
       ...(environment && { env: environment }),
       ...(directory !== undefined && { cwd: directory }),
       ...(user !== undefined && { user }),
       ...(terminal && { tty: terminal }),
       ...(timeoutSeconds !== undefined && { timeoutMs: timeoutSeconds * 1000 }),
-      ...(persist !== undefined && { persist }),
+      // A task is over with its program; a service that somebody starts by hand is to stay.
+      ...(persist !== undefined && { persist, orphans: "kill" }),
     });
     return this.#program(started);
   }

@@ -85,7 +85,7 @@ export const imageListView = listView<Image>({
       style: ({ state }, text, { paint }) =>
         text.startsWith(state) ? paintState(paint, state) + text.slice(state.length) : text,
     },
-    { header: "KERNEL", text: ({ kernel }) => kernel ?? "-", least: 8, drop: 4 },
+    { header: "KERNEL", text: ({ kernel }) => kernel ?? "-", wide: true, least: 8, drop: 4 },
     { header: "SIZE", text: ({ bytes }) => byteSize(bytes), right: true, drop: 3 },
     { header: "TEMPLATES", text: ({ templates }) => String(templates), right: true, drop: 5 },
     { header: "AGE", text: ({ createdAt }, { now }) => age(createdAt, now), right: true, drop: 2 },
