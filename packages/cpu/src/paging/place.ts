@@ -1,5 +1,5 @@
 import { CODE_TLB, TlbEntry } from "../state/layout.ts";
-import { i32, i64 } from "../wasm/index.ts";
+import { i32, i64, likely } from "../wasm/index.ts";
 import type { FunctionBuilder, I32, I64, Place } from "../wasm/index.ts";
 
 /** Takes bits 12–23 of a linear address, shifted right by 7, to an entry's offset in the TLB. */
@@ -28,7 +28,7 @@ export function ifCode(
   then: (place: Place) => void,
 ): void {
   const tag = i64.load(entry, CODE_TLB + TlbEntry.Execute);
-  f.if(i64.eq(tag, i64.and(linear, i64.const(-4096))), () =>
+  f.if(likely(i64.eq(tag, i64.and(linear, i64.const(-4096)))), () =>
     then(placeOf(f, linear, entry, CODE_TLB)),
   );
 }

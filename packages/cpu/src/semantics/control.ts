@@ -1,5 +1,5 @@
 import { Flag, Register, Segment, SegmentField, State } from "../state/layout.ts";
-import { i32, i64 } from "../wasm/index.ts";
+import { i32, i64, likely, unlikely } from "../wasm/index.ts";
 import type { I32, I64, Int } from "../wasm/index.ts";
 import type { Description, Descriptions, InstructionContext, Width } from "./context.ts";
 import {
@@ -207,7 +207,7 @@ export const control: Descriptions = {
   cli: {
     describe(s) {
       s.f.if(
-        interruptFlagAllowed(s),
+        likely(interruptFlagAllowed(s)),
         () => s.setSystemFlags(i32.and(s.systemFlags(), i32.const(~Flag.If))),
         () => s.help(),
       );
@@ -221,7 +221,7 @@ export const control: Descriptions = {
       // Where nothing waits and no trap is due there is nothing to hold back either.
       const trap = i32.and(s.systemFlags(), i32.const(Flag.Tf));
       const quiet = i32.eqz(i32.or(s.state32(State.InterruptWaiting), trap));
-      s.f.if(i32.and(interruptFlagAllowed(s), quiet), () => {
+      s.f.if(likely(i32.and(interruptFlagAllowed(s), quiet)), () => {
         s.setSystemFlags(i32.or(s.systemFlags(), i32.const(Flag.If)));
         s.done();
       });
@@ -268,12 +268,12 @@ export const control: Descriptions = {
 function checkTarget(s: InstructionContext, target: I64): void {
   if (s.shape.long) {
     const extended = i64.shr_s(i64.shl(target, i64.const(16)), i64.const(16));
-    s.f.if(i64.ne(extended, target), () => s.raise(13, 0));
+    s.f.if(unlikely(i64.ne(extended, target)), () => s.raise(13, 0));
     return;
   }
   const at = State.Segments + Segment.Cs * SegmentField.Length + SegmentField.Limit;
   const masked = i64.and(target, s.state64(State.RipMask));
-  s.f.if(i64.gt_u(masked, i64.extend_i32_u(s.state32(at))), () => s.raise(13, 0));
+  s.f.if(unlikely(i64.gt_u(masked, i64.extend_i32_u(s.state32(at)))), () => s.raise(13, 0));
 }
 
 /** The same of a relative branch; one that stays in its page is inside the segment. */

@@ -1,4 +1,4 @@
-import { i32, i64 } from "../wasm/index.ts";
+import { i32, i64, unlikely } from "../wasm/index.ts";
 import type { I32, I64, Int } from "../wasm/index.ts";
 import { widthOf } from "./arithmetic.ts";
 import type { Description, Descriptions, InstructionContext, Width } from "./context.ts";
@@ -97,7 +97,7 @@ function divide(signed: boolean): Description {
       const width = widthOf(s, 0);
       const extend = (value: Int): I64 => (signed ? signExtend64(width, value) : toI64(value));
       const divisor = f.let(extend(f.let(s.get(0))));
-      f.if(i64.eqz(divisor), () => s.raise(DIVIDE_ERROR));
+      f.if(unlikely(i64.eqz(divisor)), () => s.raise(DIVIDE_ERROR));
       if (width === 64) {
         divide64(s, divisor, signed);
         return;
@@ -105,13 +105,15 @@ function divide(signed: boolean): Description {
       const dividend = f.let(dividendOf(s, width, signed));
       if (signed) {
         const smallest = i64.eq(dividend, i64.const(-(2n ** 63n)));
-        f.if(i32.and(smallest, i64.eq(divisor, i64.const(-1))), () => s.raise(DIVIDE_ERROR));
+        f.if(unlikely(i32.and(smallest, i64.eq(divisor, i64.const(-1)))), () =>
+          s.raise(DIVIDE_ERROR),
+        );
       }
       const quotient = f.let(signed ? i64.div_s(dividend, divisor) : i64.div_u(dividend, divisor));
       const fits = signed
         ? signExtend64(width, quotient)
         : i64.and(quotient, i64.const(2n ** BigInt(width) - 1n));
-      f.if(i64.ne(quotient, fits), () => s.raise(DIVIDE_ERROR));
+      f.if(unlikely(i64.ne(quotient, fits)), () => s.raise(DIVIDE_ERROR));
       const remainder = f.let(i64.sub(dividend, i64.mul(quotient, divisor)));
       if (width === 8) {
         const both = i32.or(

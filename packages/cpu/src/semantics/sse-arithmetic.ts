@@ -1,4 +1,4 @@
-import { i32, i64x2, v128 } from "../wasm/index.ts";
+import { i32, i64x2, v128, likely, unlikely } from "../wasm/index.ts";
 import type { Expr, FunctionBuilder, I32, Int, V128 } from "../wasm/index.ts";
 import type { Description, Descriptions } from "./context.ts";
 import {
@@ -58,13 +58,13 @@ function scalar<T extends "f32" | "f64">(
       f.block((slow) => {
         f.block((usual) => {
           f.block((unusual) => {
-            for (const value of tested) f.brIf(unusual, isUnusual(format, value));
+            for (const value of tested) f.brIf(unusual, unlikely(isUnusual(format, value)));
             f.br(usual);
           });
           const [x, y, z] = numbers.map((value) => f.let(bits(value))) as [Int, Int, Int];
-          f.brIf(slow, i32.eqz(operation.accepts(x, y, z)));
+          f.brIf(slow, unlikely(i32.eqz(operation.accepts(x, y, z))));
         });
-        f.if(i32.eqz(roundsQuietly(s)), () => {
+        f.if(unlikely(i32.eqz(roundsQuietly(s))), () => {
           f.brIf(slow, i32.eqz(roundsToNearest(s)));
           f.brIf(slow, i32.eqz(operation.exact(f, ...numbers)));
         });
@@ -143,7 +143,7 @@ function extreme<T extends "f32" | "f64">(
     describe(s) {
       const b = s.f.let(s.getLow(1, width));
       const a = s.f.let(s.getLow(0, width));
-      s.f.if(i32.and(isPlain(a), isPlain(b)), () => {
+      s.f.if(likely(i32.and(isPlain(a), isPlain(b))), () => {
         s.setLow(0, width, choose(holds(value(a), value(b)), a, b));
         s.done();
       });
@@ -177,7 +177,7 @@ function packed(
       const r = f.let(operation.result(x, y));
       const refused = v128.any_true(operation.refuses(format, x, y, r));
       const stands = i32.eqz(refused);
-      f.if(rounds ? i32.and(roundsQuietly(s), stands) : stands, () => {
+      f.if(likely(rounds ? i32.and(roundsQuietly(s), stands) : stands), () => {
         s.setVector(0, r);
         s.done();
       });

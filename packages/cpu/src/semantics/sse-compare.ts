@@ -1,4 +1,4 @@
-import { i32, select, selectV128, v128 } from "../wasm/index.ts";
+import { i32, select, selectV128, v128, likely } from "../wasm/index.ts";
 import type { I32, Int, V128 } from "../wasm/index.ts";
 import type { Description, Descriptions } from "./context.ts";
 import { setZeroAndCarry } from "./flags.ts";
@@ -24,7 +24,7 @@ function scalar<T extends "f32" | "f64">(format: ScalarFormat<T>): Description {
       const { f } = s;
       const b = f.let(s.getLow(1, width));
       const a = f.let(s.getLow(0, width));
-      f.if(i32.and(isPlain(a), isPlain(b)), () => {
+      f.if(likely(i32.and(isPlain(a), isPlain(b))), () => {
         const predicate = immediate(s, 2);
         const [x, y] = [f.let(value(a)), f.let(value(b))];
         const holds = select(
@@ -55,7 +55,7 @@ function packed(format: PackedFormat): Description {
       const b = f.let(source(s, 1));
       const a = f.let(s.getVector(0));
       const refused = v128.any_true(v128.or(notPlain(format, a), notPlain(format, b)));
-      f.if(i32.eqz(refused), () => {
+      f.if(likely(i32.eqz(refused)), () => {
         const predicate = immediate(s, 2);
         const pick = (condition: number, then: V128, otherwise: V128): V128 =>
           selectV128(isCondition(predicate, condition), then, otherwise);
@@ -78,7 +78,7 @@ function toFlags<T extends "f32" | "f64">(format: ScalarFormat<T>): Description 
       const { f } = s;
       const b = f.let(s.getLow(1, width));
       const a = f.let(s.getLow(0, width));
-      f.if(i32.and(isPlain(a), isPlain(b)), () => {
+      f.if(likely(i32.and(isPlain(a), isPlain(b))), () => {
         setZeroAndCarry(s, o.eq(value(a), value(b)), o.lt(value(a), value(b)));
         s.done();
       });

@@ -1,5 +1,5 @@
 import { Register, State } from "../state/layout.ts";
-import { i32, i64, i64x2, i8x16 } from "../wasm/index.ts";
+import { i32, i64, i64x2, i8x16, unlikely } from "../wasm/index.ts";
 import type { I64, V128 } from "../wasm/index.ts";
 import type { Description, Descriptions } from "./context.ts";
 import { toI32, toI64 } from "./integer-ops.ts";
@@ -73,7 +73,9 @@ export const sseControl: Descriptions = {
     group: "vector",
     describe(s) {
       const value = s.f.let(toI32(s.get(0)));
-      s.f.if(i32.and(value, i32.const(MXCSR_RESERVED)), () => s.raise(GENERAL_PROTECTION, 0));
+      s.f.if(unlikely(i32.and(value, i32.const(MXCSR_RESERVED))), () =>
+        s.raise(GENERAL_PROTECTION, 0),
+      );
       s.setState32(State.Mxcsr, value);
     },
   },

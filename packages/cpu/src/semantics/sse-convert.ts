@@ -1,4 +1,16 @@
-import { f32, f32x4, f64, f64x2, i32, i32x4, i64, i64x2, truncSat, v128 } from "../wasm/index.ts";
+import {
+  f32,
+  f32x4,
+  f64,
+  f64x2,
+  i32,
+  i32x4,
+  i64,
+  i64x2,
+  truncSat,
+  v128,
+  likely,
+} from "../wasm/index.ts";
 import type { Expr, F64, I32, Int, V128 } from "../wasm/index.ts";
 import type { Description, Descriptions, InstructionContext } from "./context.ts";
 import {
@@ -38,7 +50,7 @@ function fromInteger(width: 32 | 64): Description {
       };
       const limit = 1n << BigInt(precision);
       const fits = i64.le_u(i64.add(wide, i64.const(limit)), i64.const(2n * limit));
-      f.if(i32.or(fits, roundsQuietly(s)), store);
+      f.if(likely(i32.or(fits, roundsQuietly(s))), store);
       helpWith(s, i64x2.splat(wide));
     },
   };
@@ -61,7 +73,7 @@ function toInteger<T extends "f32" | "f64">(
       // NaNs are in no range.
       const inside = i32.and(f64.ge(integral, f64.neg(limit)), f64.lt(integral, limit));
       const quiet = truncate ? truncatesQuietly(s) : roundsQuietly(s);
-      f.if(i32.and(inside, i32.or(quiet, f64.eq(integral, value))), () => {
+      f.if(likely(i32.and(inside, i32.or(quiet, f64.eq(integral, value)))), () => {
         s.set(0, long ? truncSat.i64_f64_s(integral) : truncSat.i32_f64_s(integral));
         s.done();
       });
@@ -86,8 +98,8 @@ function round<T extends "f32" | "f64">(format: ScalarFormat<T>): Description {
       const r = roundBy(s, x, [o.nearest, o.floor, o.ceil, o.trunc]);
       const silent = i32.and(immediate(s, 2), i32.const(8));
       const quiet = i32.or(i32.or(silent, truncatesQuietly(s)), o.eq(r, x));
-      f.if(isPlain(b), () => {
-        f.if(quiet, () => {
+      f.if(likely(isPlain(b)), () => {
+        f.if(likely(quiet), () => {
           s.setLow(0, width, format.bits(r));
           s.done();
         });
@@ -108,8 +120,8 @@ function roundPacked(format: PackedFormat): Description {
       const silent = i32.and(immediate(s, 2), i32.const(8));
       const exact = i32.eqz(v128.any_true(o.ne(r, b)));
       const quiet = i32.or(i32.or(silent, truncatesQuietly(s)), exact);
-      f.if(i32.eqz(v128.any_true(notPlain(format, b))), () => {
-        f.if(quiet, () => {
+      f.if(likely(i32.eqz(v128.any_true(notPlain(format, b)))), () => {
+        f.if(likely(quiet), () => {
           s.setVector(0, r);
           s.done();
         });
@@ -149,7 +161,7 @@ function packed(
       const { f } = s;
       const b = f.let(read(s));
       const r = f.let(convert(b));
-      f.if(stands(s, b, r), () => {
+      f.if(likely(stands(s, b, r)), () => {
         s.setVector(0, r);
         s.done();
       });
@@ -201,7 +213,7 @@ export const sseConvert: Descriptions = {
     group: "vector",
     describe(s) {
       const b = s.f.let(s.getLow(1, 32));
-      s.f.if(isPlain(b), () => {
+      s.f.if(likely(isPlain(b)), () => {
         s.setLow(0, 64, i64.reinterpret_f64(f64.promote_f32(SINGLE.value(b))));
         s.done();
       });
@@ -215,10 +227,13 @@ export const sseConvert: Descriptions = {
       const b = f.let(s.getLow(1, 64));
       const r = f.let(i32.reinterpret_f32(f32.demote_f64(DOUBLE.value(b))));
       const exact = eq(i64.reinterpret_f64(f64.promote_f32(SINGLE.value(r))), b);
-      f.if(i32.and(i32.or(isOrdinary(r), isZeroValue(b)), i32.or(roundsQuietly(s), exact)), () => {
-        s.setLow(0, 32, r);
-        s.done();
-      });
+      f.if(
+        likely(i32.and(i32.or(isOrdinary(r), isZeroValue(b)), i32.or(roundsQuietly(s), exact))),
+        () => {
+          s.setLow(0, 32, r);
+          s.done();
+        },
+      );
       helpWith(s, asVector(b));
     },
   },

@@ -7,7 +7,7 @@ import {
   SegmentField,
   State,
 } from "../state/layout.ts";
-import { i32, i64 } from "../wasm/index.ts";
+import { i32, i64, unlikely } from "../wasm/index.ts";
 import type { I32, I64 } from "../wasm/index.ts";
 import type { Description, Descriptions, InstructionContext } from "./context.ts";
 import { loadStatusFlags, statusFlags } from "./flags.ts";
@@ -65,14 +65,14 @@ function baseRegister(segment: number, write: boolean): Description {
     modal: true,
     describe(s) {
       const allowed = i32.and(s.state32(State.Cr4), i32.const(CR4_FSGSBASE));
-      s.f.if(i32.eqz(allowed), () => s.help());
+      s.f.if(unlikely(i32.eqz(allowed)), () => s.help());
       if (!write) {
         const base = s.state64(at);
         s.set(0, s.shape.size === 64 ? base : i32.wrap_i64(base));
         return;
       }
       const value = s.f.let(toI64(s.get(0)));
-      s.f.if(i32.eqz(isCanonical(value)), () => s.help());
+      s.f.if(unlikely(i32.eqz(isCanonical(value))), () => s.help());
       s.setState64(at, value);
     },
   };
@@ -82,7 +82,7 @@ function baseRegister(segment: number, write: boolean): Description {
 function setAlignmentFlag(set: boolean): Description {
   return {
     describe(s) {
-      s.f.if(s.state32(State.Cpl), () => s.help());
+      s.f.if(unlikely(s.state32(State.Cpl)), () => s.help());
       const flags = s.systemFlags();
       s.setSystemFlags(
         set ? i32.or(flags, i32.const(Flag.Ac)) : i32.and(flags, i32.const(~Flag.Ac)),
@@ -106,7 +106,7 @@ export const system: Descriptions = {
       }
       const { f } = s;
       const delicate = i32.and(s.systemFlags(), i32.const(DELICATE));
-      f.if(i32.or(callsDisabled(s), delicate), () => s.help());
+      f.if(unlikely(i32.or(callsDisabled(s), delicate)), () => s.help());
       const status = f.let(statusFlags(s));
       const flags = f.let(s.systemFlags());
       const kept = f.let(i32.xor(s.state32(State.Fmask), i32.const(-1)));
@@ -131,7 +131,7 @@ export const system: Descriptions = {
       const delicate = i32.and(flags, i32.const(DELICATE));
       const outside = i32.or(s.state32(State.Cpl), i32.eqz(isCanonical(target)));
       const waiting = i32.or(s.state32(State.InterruptWaiting), callsDisabled(s));
-      f.if(i32.or(i32.or(delicate, outside), waiting), () => s.help());
+      f.if(unlikely(i32.or(i32.or(delicate, outside), waiting)), () => s.help());
       loadStatusFlags(s, flags);
       s.setSystemFlags(i32.or(i32.and(flags, i32.const(SYSTEM_FLAGS)), i32.const(Flag.Fixed)));
       enterLevel(s, 3, star(s, 48, 16), star(s, 48, 8));
@@ -145,7 +145,7 @@ export const system: Descriptions = {
         s.help();
         return;
       }
-      s.f.if(s.state32(State.Cpl), () => s.help());
+      s.f.if(unlikely(s.state32(State.Cpl)), () => s.help());
       const at = State.Segments + Segment.Gs * SegmentField.Length + SegmentField.Base;
       const base = s.f.let(s.state64(at));
       s.setState64(at, s.state64(State.KernelGsBase));

@@ -1,5 +1,5 @@
 import { State } from "../state/layout.ts";
-import { i16x8, i32, i64x2, v128 } from "../wasm/index.ts";
+import { i16x8, i32, i64x2, v128, unlikely } from "../wasm/index.ts";
 import type { I32, V128 } from "../wasm/index.ts";
 import type { Description, InstructionContext } from "./context.ts";
 import { toI32 } from "./integer-ops.ts";
@@ -93,7 +93,7 @@ export function vector(
 /** #MF if an unmasked x87 exception waits. */
 export function raisePendingX87(s: InstructionContext): void {
   const pending = i32.and(s.state32(State.FpuControl), i32.const(PENDING_X87));
-  s.f.if(pending, () => s.raise(MATH_FAULT));
+  s.f.if(unlikely(pending), () => s.raise(MATH_FAULT));
 }
 
 function setTags(s: InstructionContext, tags: number): void {

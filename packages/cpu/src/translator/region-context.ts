@@ -9,7 +9,7 @@ import { toI32, toI64, zeroExtend } from "../semantics/integer-ops.ts";
 import { placeOf, tlbEntryOf } from "../paging/place.ts";
 import { Segment, SegmentField, State, TlbEntry } from "../state/layout.ts";
 import { Record } from "../state/record.ts";
-import { f32, f64, i32, i64, v128 } from "../wasm/index.ts";
+import { f32, f64, i32, i64, v128, unlikely } from "../wasm/index.ts";
 import type {
   Expr,
   F32,
@@ -177,13 +177,14 @@ export class RegionContext implements InstructionContext {
     const write = access !== "read";
     const known = pages.find(linear, bytes, write, this.#onAllWays);
     if (known !== undefined) {
-      for (const holds of known.checks) f.if(i32.eqz(holds), () => this.#exits.interpret());
+      for (const holds of known.checks)
+        f.if(unlikely(i32.eqz(holds)), () => this.#exits.interpret());
       return f.let(known.place);
     }
     const entry = f.let(tlbEntryOf(this.#frame.tlb.get, linear));
     const last = bytes === 1 ? linear : i64.add(linear, i64.const(bytes - 1));
     const tag = i64.load(entry, write ? TlbEntry.Write : TlbEntry.Read);
-    f.if(i64.ne(i64.and(last, i64.const(-4096)), tag), () => this.#exits.interpret());
+    f.if(unlikely(i64.ne(i64.and(last, i64.const(-4096)), tag)), () => this.#exits.interpret());
     const place = f.let(placeOf(f, linear, entry));
     if (this.#onAllWays) pages.note(linear, bytes, write, place);
     return place;
@@ -426,7 +427,7 @@ export class RegionContext implements InstructionContext {
 
   #checkAligned(): void {
     const low = i32.and(i32.wrap_i64(this.address()), i32.const(15));
-    this.f.if(low, () => this.raise());
+    this.f.if(unlikely(low), () => this.raise());
   }
 }
 

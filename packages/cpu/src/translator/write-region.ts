@@ -3,7 +3,7 @@ import { descriptions } from "../semantics/descriptions.ts";
 import { State } from "../state/layout.ts";
 import { HEAD_LIVE, Head, Record } from "../state/record.ts";
 import { RegionExit } from "../state/status.ts";
-import { call, i32, i64 } from "../wasm/index.ts";
+import { call, i32, i64, likely, unlikely } from "../wasm/index.ts";
 import type { Callee, FunctionBuilder, I32, I64, Label, Local, Place } from "../wasm/index.ts";
 import type { Block, Region, Step, Target } from "./collect-region.ts";
 import { addressOf } from "./region-address.ts";
@@ -231,7 +231,7 @@ class RegionWriter {
       this.#rounds.set(item, round);
       this.#items(item.body, () => {
         if (item.entries.length === 0) return;
-        f.if(i32.ge_s(this.#next.get, i32.const(0)), () => this.#dispatch(item.body));
+        f.if(unlikely(i32.ge_s(this.#next.get, i32.const(0))), () => this.#dispatch(item.body));
       });
     });
     f.unreachable();
@@ -334,7 +334,7 @@ class RegionWriter {
       return;
     }
     const to = f.let(rip());
-    f.if(isAt(this.#locate(to), target.offset), () => this.#goToPage(to, go));
+    f.if(likely(isAt(this.#locate(to), target.offset)), () => this.#goToPage(to, go));
     this.#leaveTo(to, executed);
   }
 
@@ -379,7 +379,7 @@ class RegionWriter {
     this.#flags.known = isChecked ? undefined : this.#knownAt.get(number);
     if (isChecked) {
       if (this.#dispatches) f.set(this.#next, i32.const(HEADER));
-      f.if(i32.lt_s(this.#left.get, most), () => this.#leave(block.record, 0));
+      f.if(unlikely(i32.lt_s(this.#left.get, most)), () => this.#leave(block.record, 0));
     }
     block.steps.forEach((step, done) => this.#step(step, number, done, most));
     const { end, steps } = block;
@@ -409,7 +409,7 @@ class RegionWriter {
           again: () => {
             // Each round counts as an instruction.
             f.set(this.#left, i32.sub(this.#left.get, i32.const(1)));
-            f.if(i32.lt_s(this.#left.get, most), interpret);
+            f.if(unlikely(i32.lt_s(this.#left.get, most)), interpret);
             f.br(round as Label);
           },
           jump: (rip) => {

@@ -22,6 +22,8 @@ export interface Expr<T extends ValueType = ValueType> {
   readonly constant?: number | bigint;
   /** Of 64-bit sums, whose terms' writer gave it: a value that this one is a constant distance from. */
   readonly relative?: Relative;
+  /** Of conditions: whether it usually holds, where that is said (`likely`, `unlikely`). */
+  readonly holds?: boolean;
   emit(out: ByteSink): void;
 }
 
@@ -38,6 +40,11 @@ export type F64 = Expr<"f64">;
 export type V128 = Expr<"v128">;
 /** An integer of either width; the generic operations below choose by its type. */
 export type Int = I32 | I64;
+
+/** A condition that nearly always holds: the engine may put what is done otherwise out of the way. */
+export const likely = (condition: I32): I32 => ({ ...condition, holds: true });
+/** A condition that nearly never holds. */
+export const unlikely = (condition: I32): I32 => ({ ...condition, holds: false });
 
 /** An address: of 32 bits in the first memory, of 64 bits in the second one of modules that have it. */
 export type Place = Int;

@@ -21,6 +21,12 @@ export interface Label {
   readonly depth: number;
 }
 
+/** What is said of a conditional branch: where in the function's code its opcode is, and whether its condition usually holds. */
+export interface BranchHint {
+  readonly offset: number;
+  readonly holds: boolean;
+}
+
 /** A function to call: its index is known once its module is laid out. */
 export interface Callee {
   readonly signature: Signature;
@@ -70,6 +76,7 @@ export class FunctionBuilder {
   readonly #free: Record<ValueType, number[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] };
   #scope: { type: ValueType; index: number }[] | undefined;
   #depth = 0;
+  #hints: BranchHint[] = [];
 
   /** @param wide whether the module has a second memory, of 64-bit addresses. */
   constructor(signature: Signature, wide = false) {
@@ -85,9 +92,12 @@ export class FunctionBuilder {
 
   /** Runs `body`, whose statements go before everything written so far. */
   prologue(body: () => void): void {
-    const rest = this.#code;
+    const [rest, hints] = [this.#code, this.#hints];
     this.#code = new ByteSink(rest.wide);
+    this.#hints = [];
     body();
+    const { length } = this.#code;
+    this.#hints.push(...moved(hints, length));
     this.#code.append(rest);
   }
 
@@ -191,7 +201,7 @@ export class FunctionBuilder {
   }
 
   if(condition: I32, then: () => void, otherwise?: () => void): void {
-    condition.emit(this.#code);
+    this.#condition(condition);
     this.#code.byte(0x04);
     this.#code.byte(0x40);
     this.#depth++;
@@ -219,7 +229,7 @@ export class FunctionBuilder {
   }
 
   brIf(label: Label, condition: I32): void {
-    condition.emit(this.#code);
+    this.#condition(condition);
     this.#code.byte(0x0d);
     this.#code.u32(this.#depth - label.depth);
   }
@@ -259,8 +269,8 @@ export class FunctionBuilder {
     for (let i = 0; i < callee.signature.results.length; i++) this.#code.byte(0x1a);
   }
 
-  /** The function's entry of the code section. */
-  encode(): ByteSink {
+  /** The function's entry of the code section, and its branch hints, whose offsets count from the entry's start. */
+  encode(): { readonly body: ByteSink; readonly hints: readonly BranchHint[] } {
     const body = new ByteSink();
     const runs: { type: ValueType; count: number }[] = [];
     for (const type of this.#types) {
@@ -273,9 +283,16 @@ export class FunctionBuilder {
       body.u32(count);
       body.byte(valueTypeCode[type]);
     }
+    const hints = moved(this.#hints, body.length);
     body.append(this.#code);
     body.byte(0x0b);
-    return body;
+    return { body, hints };
+  }
+
+  #condition(condition: I32): void {
+    condition.emit(this.#code);
+    const { holds } = condition;
+    if (holds !== undefined) this.#hints.push({ offset: this.#code.length, holds });
   }
 
   #open(opcode: number, body: (label: Label) => void): void {
@@ -297,6 +314,10 @@ export class FunctionBuilder {
     this.#code.byte(opcode);
     memoryArgument(this.#code, address, offset);
   }
+}
+
+function moved(hints: readonly BranchHint[], by: number): BranchHint[] {
+  return hints.map(({ offset, holds }) => ({ offset: offset + by, holds }));
 }
 
 function makeLocal<T extends ValueType>(type: T, index: number): Local<T> {

@@ -1,4 +1,4 @@
-export { f32, f64, i32, i64, select, truncSat } from "./expression.ts";
+export { f32, f64, i32, i64, likely, select, truncSat, unlikely } from "./expression.ts";
 export type {
   Expr,
   F32,

@@ -149,10 +149,27 @@ export class ModuleBuilder {
         s.u32(index);
       }
     });
+    const codes = this.#functions.map(({ builder }) => builder.encode());
+    // A custom section: engines that do not know it pass over it.
+    section(out, 0, (s) => {
+      s.name("metadata.code.branch_hint");
+      const hinted = codes
+        .map(({ hints }, i) => ({ hints, index: this.#imports.length + i }))
+        .filter(({ hints }) => hints.length > 0);
+      s.u32(hinted.length);
+      for (const { hints, index } of hinted) {
+        s.u32(index);
+        s.u32(hints.length);
+        for (const { offset, holds } of hints) {
+          s.u32(offset);
+          s.u32(1);
+          s.byte(holds ? 1 : 0);
+        }
+      }
+    });
     section(out, 10, (s) => {
-      s.u32(this.#functions.length);
-      for (const { builder } of this.#functions) {
-        const body = builder.encode();
+      s.u32(codes.length);
+      for (const { body } of codes) {
         s.u32(body.length);
         s.append(body);
       }

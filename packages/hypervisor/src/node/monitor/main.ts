@@ -4,6 +4,7 @@
  * FOLDER` for one that is told later which VM it is for.
  */
 import { closeSync, writeSync } from "node:fs";
+import { heedBranchHints } from "../branch-hints.ts";
 import { standBy } from "../standby/stand-by.ts";
 import { serveVm } from "./serve.ts";
 
@@ -27,6 +28,7 @@ function tellLast(line: string): void {
   }
 }
 
+heedBranchHints();
 const [how, folder = "."] = process.argv.slice(2);
 if (how === "--standby") await standBy(folder, { ready: () => tell("ready"), over: tellLast });
 else await serveVm(how ?? ".", tellLast);
