@@ -6,6 +6,7 @@ import type {
   Width,
 } from "../semantics/context.ts";
 import { setWordsOf } from "../semantics/flags.ts";
+import { usualCount } from "../semantics/float-lanes.ts";
 import { eq, eqz, toI32, toI64, zeroExtend } from "../semantics/integer-ops.ts";
 import { notesTargets } from "./shapes.ts";
 import { placeOf } from "../paging/place.ts";
@@ -277,17 +278,40 @@ export class HandlerContext implements InstructionContext {
   }
 
   setFloat(operand: number, value: Expr<"f32" | "f64">): void {
+    if (this.#operand(operand).class === "memory") {
+      const kept = this.f.let(value);
+      const bytes = value.type === "f64" ? 8 : 4;
+      const offset = this.f.let(this.translate(this.address(), bytes, "write"));
+      this.f.storeFloat(offset, kept);
+      this.finishWrite(offset);
+      return;
+    }
     const address = this.#registerAddress(operand);
-    if (isF64(value)) this.f.store.f64(address, value, State.Xmm);
-    else if (isF32(value)) this.f.store.f32(address, value, State.Xmm);
+    this.f.storeFloat(address, value, State.Xmm);
   }
 
-  isNormal(): boolean {
+  setFloatAlone(operand: number, value: Expr<"f32" | "f64">): void {
+    const kept = this.f.let(value);
+    const address = this.#registerAddress(operand);
+    this.f.store.i64(address, i64.const(0), State.Xmm);
+    this.f.store.i64(address, i64.const(0), State.Xmm + 8);
+    this.setFloat(operand, kept);
+  }
+
+  isSame(): boolean {
     return false;
   }
 
-  noteNormal(): void {
+  isPlain(): boolean {
+    return false;
+  }
+
+  notePlain(): void {
     // Nothing is known between handlers.
+  }
+
+  usualCount(type: "f32" | "f64"): I32 {
+    return usualCount(type, this.state32(State.Mxcsr));
   }
 
   setState128(offset: number, value: V128): void {
@@ -443,7 +467,6 @@ export class HandlerContext implements InstructionContext {
 }
 
 const isF64 = (value: Expr): value is F64 => value.type === "f64";
-const isF32 = (value: Expr): value is F32 => value.type === "f32";
 
 function integerWidth(shape: OperandShape): Width {
   const { bits } = shape;

@@ -110,12 +110,18 @@ export interface InstructionContext {
   setLow(operand: number, width: 32 | 64, value: Int): void;
   /** The lowest number of an XMM operand, or one in memory, with the bits that it has. */
   getFloat<T extends "f32" | "f64">(operand: number, type: T): Expr<T>;
-  /** Replaces the lowest number of an XMM register operand. */
+  /** Replaces the lowest number of an XMM register operand, or writes memory. */
   setFloat(operand: number, value: Expr<"f32" | "f64">): void;
-  /** Whether it is known already that the lowest number of an operand is no denormal. */
-  isNormal(operand: number, type: "f32" | "f64"): boolean;
-  /** Says that from here on the lowest number of an XMM register operand is no denormal. */
-  noteNormal(operand: number, type: "f32" | "f64"): void;
+  /** As `setFloat` of a register, all of whose other bits become 0. */
+  setFloatAlone(operand: number, value: Expr<"f32" | "f64">): void;
+  /** Whether it is known already that the lowest number of an operand is neither a denormal nor a NaN. */
+  isPlain(operand: number, type: "f32" | "f64"): boolean;
+  /** Says that from here on the lowest number of an XMM register operand is neither a denormal nor a NaN. */
+  notePlain(operand: number, type: "f32" | "f64"): void;
+  /** `usualCount` of MXCSR. */
+  usualCount(type: "f32" | "f64"): I32;
+  /** Whether two register operands are known to be the same. */
+  isSame(a: number, b: number): boolean;
   /** A 128-bit field of the vCPU's state. */
   setState128(offset: number, value: V128): void;
 

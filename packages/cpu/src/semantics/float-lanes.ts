@@ -1,5 +1,5 @@
-import { f32, f32x4, f64, f64x2, i32, i64, v128 } from "../wasm/index.ts";
-import type { Expr, FunctionBuilder, I32, Int, V128 } from "../wasm/index.ts";
+import { f32, f32x4, f64, f64x2, i32, i64, select, v128 } from "../wasm/index.ts";
+import type { Expr, I32, Int, V128 } from "../wasm/index.ts";
 import { State } from "../state/layout.ts";
 import type { InstructionContext } from "./context.ts";
 import { eqz, ge_u, le_u, lt_u, shl, sub, toI32, toI64 } from "./integer-ops.ts";
@@ -35,6 +35,9 @@ export interface ScalarFormat<T extends "f32" | "f64"> {
     readonly le: (a: Float<T>, b: Float<T>) => I32;
     readonly const: (value: number) => Float<T>;
   };
+  /** `a < b ? a : b` and `b < a ? a : b`. */
+  readonly lesser: (a: Float<T>, b: Float<T>) => Float<T>;
+  readonly greater: (a: Float<T>, b: Float<T>) => Float<T>;
   /** Whether `a * b = r` without rounding, for results in the normal range. */
   readonly exactProduct: (a: Int, b: Int, r: Int) => I32;
 }
@@ -48,6 +51,8 @@ export const SINGLE: ScalarFormat<"f32"> = {
   value: asF32,
   bits: i32.reinterpret_f32,
   operations: f32,
+  lesser: (a, b) => f32x4.extract_lane(f32x4.pmin(f32x4.splat(b), f32x4.splat(a)), 0),
+  greater: (a, b) => f32x4.extract_lane(f32x4.pmax(f32x4.splat(b), f32x4.splat(a)), 0),
   exactProduct: (a, b, r) => {
     const wide = (bits: Int): Expr<"f64"> => f64.promote_f32(asF32(bits));
     return f64.eq(f64.mul(wide(a), wide(b)), wide(r));
@@ -60,6 +65,8 @@ export const DOUBLE: ScalarFormat<"f64"> = {
   value: asF64,
   bits: i64.reinterpret_f64,
   operations: f64,
+  lesser: (a, b) => f64x2.extract_lane(f64x2.pmin(f64x2.splat(b), f64x2.splat(a)), 0),
+  greater: (a, b) => f64x2.extract_lane(f64x2.pmax(f64x2.splat(b), f64x2.splat(a)), 0),
   // The trailing zeros of both say that the product of their significands fits.
   exactProduct: (a, b, r) => {
     const zeros = i64.add(i64.ctz(toI64(a)), i64.ctz(toI64(b)));
@@ -92,19 +99,34 @@ export function isOrdinary(bits: Int): I32 {
   return lt_u(sub(magnitude(bits), number(bits, first)), number(bits, count));
 }
 
-/** Where the exponent and the numbers around it lie in the upper half of a double, or in a single. */
-const UPPER = {
-  f32: { least: 0x0200_0000, infinity: 0xff00_0000 },
-  f64: { least: 0x0040_0000, infinity: 0xffe0_0000 },
+/** The upper half of the least double, or that single, of the second binade, and how many from it on are finite; the sign shifted out. */
+const LEAST_UPPER = { f32: 0x0200_0000, f64: 0x0040_0000 } as const;
+const USUAL_COUNT = {
+  f32: 0xff00_0000 - LEAST_UPPER.f32,
+  f64: 0xffe0_0000 - LEAST_UPPER.f64,
 } as const;
 
-/** Zero, tiny, infinite or no number: a short test, true of nothing but these and of the least binade. */
-export function isUnusual<T extends "f32" | "f64">(format: ScalarFormat<T>, value: Float<T>): I32 {
+/**
+ * How many values of the upper half, with the sign shifted out, are usual: 0 while MXCSR asks for more than `roundsQuietly`, so that
+ * then no result is.
+ */
+export function usualCount(type: "f32" | "f64", control: I32): I32 {
+  return select(isQuiet(control), i32.const(USUAL_COUNT[type]), i32.const(0));
+}
+
+/**
+ * Zero, tiny, infinite or no number: a short test, true of nothing but these and of the least binade.
+ * @param count `usualCount`, where all are unusual while rounding is not quiet.
+ */
+export function isUnusual<T extends "f32" | "f64">(
+  format: ScalarFormat<T>,
+  value: Float<T>,
+  count: I32 = i32.const(USUAL_COUNT[format.type]),
+): I32 {
   const bits = format.bits(value);
   const upper = bits.type === "i64" ? i32.wrap_i64(i64.shr_u(bits, i64.const(32))) : bits;
-  const { least, infinity } = UPPER[format.type];
   const twice = i32.shl(upper, i32.const(1));
-  return i32.ge_u(i32.sub(twice, i32.const(least)), i32.const(infinity - least));
+  return i32.ge_u(i32.sub(twice, i32.const(LEAST_UPPER[format.type])), count);
 }
 
 /** Neither a denormal nor a NaN. */
@@ -120,10 +142,11 @@ const PRECISION_FLAG = 0x20;
 
 /** Rounding to nearest, with precision masked and reported already: inexact results change nothing else. */
 export function roundsQuietly(s: InstructionContext): I32 {
-  const mode = i32.and(
-    s.state32(State.Mxcsr),
-    i32.const(ROUNDING | PRECISION_MASK | PRECISION_FLAG),
-  );
+  return isQuiet(s.state32(State.Mxcsr));
+}
+
+function isQuiet(control: I32): I32 {
+  const mode = i32.and(control, i32.const(ROUNDING | PRECISION_MASK | PRECISION_FLAG));
   return i32.eq(mode, i32.const(PRECISION_MASK | PRECISION_FLAG));
 }
 
@@ -142,18 +165,16 @@ export function roundingMode(s: InstructionContext): I32 {
   return i32.and(i32.shr_u(s.state32(State.Mxcsr), i32.const(13)), i32.const(3));
 }
 
-/** Whether `a + b = r` without rounding: Knuth's error term is zero. */
+/**
+ * Conditions that together say that `a + b = r` without rounding: what is added to the larger is what the result less it gives, exactly.
+ */
 export function exactSum<T extends "f32" | "f64">(
-  f: FunctionBuilder,
-  format: ScalarFormat<T>,
+  { operations: o }: ScalarFormat<T>,
   a: Float<T>,
   b: Float<T>,
   r: Float<T>,
-): I32 {
-  const { operations: o } = format;
-  const second = f.let(o.sub(r, a));
-  const error = o.add(o.sub(a, o.sub(r, second)), o.sub(b, second));
-  return o.eq(error, o.const(0));
+): readonly I32[] {
+  return [o.eq(o.sub(r, a), b), o.eq(o.sub(r, b), a)];
 }
 
 type PackedName = Exclude<keyof typeof f32x4 & keyof typeof f64x2, `${string}lane` | "splat">;

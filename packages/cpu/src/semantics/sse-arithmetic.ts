@@ -1,6 +1,6 @@
-import { i32, i64x2, v128, likely, unlikely } from "../wasm/index.ts";
+import { i32, i64x2, likely, unlikely, v128 } from "../wasm/index.ts";
 import type { Expr, FunctionBuilder, I32, Int, V128 } from "../wasm/index.ts";
-import type { Description, Descriptions } from "./context.ts";
+import type { Description, Descriptions, InstructionContext } from "./context.ts";
 import {
   DOUBLE,
   DOUBLES,
@@ -21,15 +21,15 @@ import {
   tiny,
 } from "./float-lanes.ts";
 import type { PackedFormat, ScalarFormat } from "./float-lanes.ts";
-import { choose, toI64 } from "./integer-ops.ts";
+import { toI64 } from "./integer-ops.ts";
 import { ZERO, helpWith, helped, lanes, source } from "./vector-operands.ts";
 
-/** One scalar operation: its value, whether the value may stand, and whether it is exact. */
+/** One scalar operation: its value, whether the value may stand, and what says that it is exact. */
 interface ScalarOperation<T extends "f32" | "f64"> {
   value(a: Expr<T>, b: Expr<T>): Expr<T>;
   /** On the bits of operands and result. Of usual numbers it is always true. */
   accepts(a: Int, b: Int, r: Int): I32;
-  exact(f: FunctionBuilder, a: Expr<T>, b: Expr<T>, r: Expr<T>): I32;
+  exact(f: FunctionBuilder, a: Expr<T>, b: Expr<T>, r: Expr<T>): readonly I32[];
   /** Has one operand. */
   readonly unary?: true;
 }
@@ -52,25 +52,33 @@ function scalar<T extends "f32" | "f64">(
       const r = f.let(operation.value(a, b));
       const numbers = [a, b, r] as const;
       // What was looked at is not looked at again.
-      const tested = [r];
-      if (operation.unary !== true && !s.isNormal(0, type)) tested.push(a);
-      if (!s.isNormal(1, type)) tested.push(b);
+      const tested = s.isPlain(1, type) ? [] : [b];
+      if (operation.unary !== true && !s.isPlain(0, type)) tested.push(a);
       f.block((slow) => {
         f.block((usual) => {
           f.block((unusual) => {
+            f.brIf(unusual, unlikely(isUnusual(format, r, s.usualCount(type))));
             for (const value of tested) f.brIf(unusual, unlikely(isUnusual(format, value)));
             f.br(usual);
           });
-          const [x, y, z] = numbers.map((value) => f.let(bits(value))) as [Int, Int, Int];
-          f.brIf(slow, unlikely(i32.eqz(operation.accepts(x, y, z))));
-        });
-        f.if(unlikely(i32.eqz(roundsQuietly(s))), () => {
-          f.brIf(slow, i32.eqz(roundsToNearest(s)));
-          f.brIf(slow, i32.eqz(operation.exact(f, ...numbers)));
+          f.block((accepted) => {
+            f.block((odd) => {
+              f.brIf(odd, isUnusual(format, r));
+              for (const value of tested) f.brIf(odd, isUnusual(format, value));
+              f.br(accepted);
+            });
+            const [x, y, z] = numbers.map((value) => f.let(bits(value))) as [Int, Int, Int];
+            f.brIf(slow, unlikely(i32.eqz(operation.accepts(x, y, z))));
+          });
+          f.brIf(usual, s.usualCount(type));
+          f.brIf(slow, unlikely(i32.eqz(roundsToNearest(s))));
+          for (const holds of operation.exact(f, ...numbers)) {
+            f.brIf(slow, unlikely(i32.eqz(holds)));
+          }
         });
         s.setFloat(0, r);
-        s.noteNormal(0, type);
-        s.noteNormal(1, type);
+        s.notePlain(0, type);
+        s.notePlain(1, type);
         s.done();
       });
       helpWith(s, asVector(bits(b)));
@@ -87,14 +95,15 @@ function scalars<T extends "f32" | "f64">(
   // Sums of plain numbers are zero or normal, or exact.
   const sum = (a: Int, b: Int, r: Int): I32 =>
     i32.and(i32.and(notDenormal(a), notDenormal(b)), i32.or(isOrdinary(r), isZeroValue(r)));
-  const product = (f: FunctionBuilder, a: Expr<T>, b: Expr<T>, r: Expr<T>): I32 =>
-    exactProduct(f.let(bits(a)), f.let(bits(b)), f.let(bits(r)));
+  const product = (f: FunctionBuilder, a: Expr<T>, b: Expr<T>, r: Expr<T>): readonly I32[] => [
+    exactProduct(f.let(bits(a)), f.let(bits(b)), f.let(bits(r))),
+  ];
   const operations: Record<string, ScalarOperation<T>> = {
-    add: { value: o.add, accepts: sum, exact: (f, a, b, r) => exactSum(f, format, a, b, r) },
+    add: { value: o.add, accepts: sum, exact: (_, a, b, r) => exactSum(format, a, b, r) },
     sub: {
       value: o.sub,
       accepts: sum,
-      exact: (f, a, b, r) => exactSum(f, format, a, o.neg(b), r),
+      exact: (_, a, b, r) => exactSum(format, a, o.neg(b), r),
     },
     mul: {
       value: o.mul,
@@ -127,29 +136,52 @@ function scalars<T extends "f32" | "f64">(
         return [`${operation}${suffix}`, scalar(format, does)];
       }),
     ),
-    [`min${suffix}`]: extreme(format, o.lt),
-    [`max${suffix}`]: extreme(format, (a, b) => o.lt(b, a)),
+    [`min${suffix}`]: extreme(format, format.lesser),
+    [`max${suffix}`]: extreme(format, format.greater),
   };
 }
 
 /** MINSS and its like: the first operand if the comparison holds, else the second. */
 function extreme<T extends "f32" | "f64">(
   format: ScalarFormat<T>,
-  holds: (a: Expr<T>, b: Expr<T>) => I32,
+  choose: (a: Expr<T>, b: Expr<T>) => Expr<T>,
 ): Description {
-  const { width, value } = format;
+  const { type, bits } = format;
   return {
     group: "vector",
     describe(s) {
-      const b = s.f.let(s.getLow(1, width));
-      const a = s.f.let(s.getLow(0, width));
-      s.f.if(likely(i32.and(isPlain(a), isPlain(b))), () => {
-        s.setLow(0, width, choose(holds(value(a), value(b)), a, b));
-        s.done();
-      });
-      helpWith(s, asVector(b));
+      const b = s.f.let(s.getFloat(1, type));
+      const a = s.f.let(s.getFloat(0, type));
+      ifPlain(s, format, [a, b], () => s.setFloat(0, choose(a, b)));
+      helpWith(s, asVector(bits(b)));
     },
   };
+}
+
+/** Does something with the operands 0 and 1 if they are neither denormals nor NaNs, and ends the instruction. */
+export function ifPlain<T extends "f32" | "f64">(
+  s: InstructionContext,
+  format: ScalarFormat<T>,
+  operands: readonly [Expr<T>, Expr<T>],
+  then: () => void,
+): void {
+  const { f } = s;
+  const unknown = operands.filter((_, i) => !s.isPlain(i, format.type));
+  f.block((slow) => {
+    f.block((plain) => {
+      if (unknown.length === 0) return;
+      f.block((perhaps) => {
+        for (const value of unknown) f.brIf(perhaps, unlikely(isUnusual(format, value)));
+        f.br(plain);
+      });
+      for (const value of unknown) {
+        f.brIf(slow, unlikely(i32.eqz(isPlain(f.let(format.bits(value))))));
+      }
+    });
+    then();
+    for (const i of operands.keys()) s.notePlain(i, format.type);
+    s.done();
+  });
 }
 
 /** One packed operation: its result, and the lanes in which it may not stand. */

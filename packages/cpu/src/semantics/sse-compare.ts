@@ -1,11 +1,11 @@
-import { i32, select, selectV128, v128, likely } from "../wasm/index.ts";
+import { i32, likely, select, selectV128, v128 } from "../wasm/index.ts";
 import type { I32, Int, V128 } from "../wasm/index.ts";
 import type { Description, Descriptions } from "./context.ts";
 import { setZeroAndCarry } from "./flags.ts";
 import { DOUBLE, DOUBLES, SINGLE, SINGLES, isPlain, notPlain } from "./float-lanes.ts";
 import type { PackedFormat, ScalarFormat } from "./float-lanes.ts";
 import { choose, constant } from "./integer-ops.ts";
-import { asVector } from "./sse-arithmetic.ts";
+import { asVector, ifPlain } from "./sse-arithmetic.ts";
 import { ZERO, helpWith, immediate, source } from "./vector-operands.ts";
 
 /** Of the predicate EQ LT LE UNORD NEQ NLT NLE ORD: bits 0 and 1, then the inversion. */
@@ -71,18 +71,15 @@ function packed(format: PackedFormat): Description {
 
 /** COMISS and its like; unordered operands are left to the helper. */
 function toFlags<T extends "f32" | "f64">(format: ScalarFormat<T>): Description {
-  const { width, operations: o, value } = format;
+  const { type, operations: o, bits } = format;
   return {
     group: "main",
     describe(s) {
       const { f } = s;
-      const b = f.let(s.getLow(1, width));
-      const a = f.let(s.getLow(0, width));
-      f.if(likely(i32.and(isPlain(a), isPlain(b))), () => {
-        setZeroAndCarry(s, o.eq(value(a), value(b)), o.lt(value(a), value(b)));
-        s.done();
-      });
-      helpWith(s, asVector(b));
+      const b = f.let(s.getFloat(1, type));
+      const a = f.let(s.getFloat(0, type));
+      ifPlain(s, format, [a, b], () => setZeroAndCarry(s, o.eq(a, b), o.lt(a, b)));
+      helpWith(s, asVector(bits(b)));
     },
   };
 }

@@ -7,9 +7,10 @@ import {
   i32x4,
   i64,
   i64x2,
-  truncSat,
-  v128,
   likely,
+  truncSat,
+  unlikely,
+  v128,
 } from "../wasm/index.ts";
 import type { Expr, F64, I32, Int, V128 } from "../wasm/index.ts";
 import type { Description, Descriptions, InstructionContext } from "./context.ts";
@@ -42,15 +43,24 @@ function fromInteger(width: 32 | 64): Description {
     describe(s) {
       const { f } = s;
       const value = f.let(s.get(1));
+      const type = width === 64 ? "f64" : "f32";
+      if (s.shape.size !== 64 && width === 64) {
+        s.setFloat(0, f64.convert_i32_s(toI32(value)));
+        s.notePlain(0, type);
+        return;
+      }
       const wide = f.let(s.shape.size === 64 ? toI64(value) : i64.extend_i32_s(toI32(value)));
-      const store = (): void => {
-        if (width === 64) s.setLow(0, 64, i64.reinterpret_f64(f64.convert_i64_s(wide)));
-        else s.setLow(0, 32, i32.reinterpret_f32(f32.convert_i64_s(wide)));
+      f.block((slow) => {
+        f.block((exact) => {
+          f.brIf(exact, likely(s.usualCount(type)));
+          const limit = 1n << BigInt(precision);
+          const fits = i64.le_u(i64.add(wide, i64.const(limit)), i64.const(2n * limit));
+          f.brIf(slow, unlikely(i32.eqz(fits)));
+        });
+        s.setFloat(0, width === 64 ? f64.convert_i64_s(wide) : f32.convert_i64_s(wide));
+        s.notePlain(0, type);
         s.done();
-      };
-      const limit = 1n << BigInt(precision);
-      const fits = i64.le_u(i64.add(wide, i64.const(limit)), i64.const(2n * limit));
-      f.if(likely(i32.or(fits, roundsQuietly(s))), store);
+      });
       helpWith(s, i64x2.splat(wide));
     },
   };

@@ -125,6 +125,12 @@ const roundedHighProduct = (a: V128, b: V128): V128 => {
   return v128.xor(i16x8.q15mulr_sat_s(a, b), overflow);
 };
 
+const exclusiveOr = vector((s) => {
+  const b = s.f.let(source(s, 1));
+  // How registers are cleared.
+  write(s, s.isSame(0, 1) ? ZERO : v128.xor(s.f.let(source(s, 0)), b));
+}, "main");
+
 const isZero = (value: V128): I32 => i32.eqz(v128.any_true(value));
 
 /** Packed integer arithmetic of MMX, SSE2, SSSE3, SSE4.1 and SSE4.2 (Intel SDM vol. 1, 5.4–5.11). */
@@ -132,15 +138,15 @@ export const sseInteger: Descriptions = {
   pand: binary(v128.and, "main"),
   pandn: binary((a, b) => v128.andnot(b, a), "main"),
   por: binary(v128.or, "main"),
-  pxor: binary(v128.xor, "main"),
+  pxor: exclusiveOr,
   andps: binary(v128.and, "main"),
   andpd: binary(v128.and, "main"),
   andnps: binary((a, b) => v128.andnot(b, a)),
   andnpd: binary((a, b) => v128.andnot(b, a)),
   orps: binary(v128.or),
   orpd: binary(v128.or),
-  xorps: binary(v128.xor, "main"),
-  xorpd: binary(v128.xor, "main"),
+  xorps: exclusiveOr,
+  xorpd: exclusiveOr,
   paddb: binary(i8x16.add),
   paddw: binary(i16x8.add),
   paddd: binary(i32x4.add, "main"),

@@ -17,8 +17,9 @@ const inMemory = (s: InstructionContext, operand: number): boolean =>
 /** MOVSS and MOVSD: a load clears the rest of the register, a move between registers keeps it. */
 function scalarMove(width: 32 | 64): Description {
   return vector((s) => {
-    if (inMemory(s, 1)) s.setVector(0, source(s, 1));
-    else s.setLow(0, width, s.getLow(1, width));
+    const value = s.getFloat(1, width === 64 ? "f64" : "f32");
+    if (inMemory(s, 1)) s.setFloatAlone(0, value);
+    else s.setFloat(0, value);
   }, "main");
 }
 

@@ -1,5 +1,5 @@
 import { State } from "../state/layout.ts";
-import { i16x8, i32, i64x2, v128, unlikely } from "../wasm/index.ts";
+import { i16x8, i32, i64x2, unlikely, v128 } from "../wasm/index.ts";
 import type { I32, V128 } from "../wasm/index.ts";
 import type { Description, InstructionContext } from "./context.ts";
 import { toI32 } from "./integer-ops.ts";

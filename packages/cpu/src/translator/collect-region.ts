@@ -69,6 +69,7 @@ export interface Region {
   readonly mode: CodeMode;
   /** Offset of the block that was hot. */
   readonly entry: number;
+  /** The block that was hot may be there twice: nothing in the region leads to the second one. */
   readonly blocks: readonly Block[];
   readonly instructions: number;
 }
@@ -110,7 +111,21 @@ export function collectRegion(
   for (const { steps } of blocks.values()) instructions += steps.length;
   if (instructions === 0 || !blocks.has(entry)) return undefined;
   if (instructions < source.least && !hasLoop(blocks)) return undefined;
-  return { mode, entry, blocks: inOrder([...blocks.values()]), instructions };
+  const ordered = inOrder([...blocks.values()]);
+  const copy = entryCopy(ordered, entry);
+  return { mode, entry, blocks: copy === undefined ? ordered : [...ordered, copy], instructions };
+}
+
+/**
+ * A copy of a hot block that others run into and no loop begins with, for the region to be entered at: the block itself is then
+ * reached with what is known of its predecessors.
+ */
+function entryCopy(blocks: readonly Block[], entry: number): Block | undefined {
+  const leadsHere = (target: Target | undefined): boolean => target?.offset === entry;
+  const runsOn = blocks.some(({ end }) => end.kind === "next" && leadsHere(end.target));
+  const isJumpedTo = blocks.some(({ steps }) => steps.some(({ target }) => leadsHere(target)));
+  if (!runsOn || isJumpedTo) return undefined;
+  return blocks.find(({ offset }) => offset === entry);
 }
 
 interface Gathered {

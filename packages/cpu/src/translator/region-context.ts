@@ -9,7 +9,7 @@ import { toI32, toI64, zeroExtend } from "../semantics/integer-ops.ts";
 import { placeOf, tlbEntryOf } from "../paging/place.ts";
 import { Segment, SegmentField, State, TlbEntry } from "../state/layout.ts";
 import { Record } from "../state/record.ts";
-import { f32, f64, i32, i64, v128, unlikely } from "../wasm/index.ts";
+import { f32, f64, i32, i64, unlikely, v128 } from "../wasm/index.ts";
 import type {
   Expr,
   F32,
@@ -22,6 +22,7 @@ import type {
   Place,
   V128,
 } from "../wasm/index.ts";
+import type { RegionControl } from "./region-control.ts";
 import { sameFlags } from "./region-flags.ts";
 import type { KnownFlags, RegionFlags } from "./region-flags.ts";
 import type { RegionPages } from "./region-pages.ts";
@@ -39,8 +40,7 @@ export interface RegionFrame {
   readonly vectors: RegionVectors;
   readonly pages: RegionPages;
   register(number: number): Local<"i64">;
-  /** MXCSR. */
-  control(): Local<"i32">;
+  readonly control: RegionControl;
 }
 
 /** Where the current instruction's code goes on or leaves the region. */
@@ -257,17 +257,36 @@ export class RegionContext implements InstructionContext {
   }
 
   setFloat(operand: number, value: Expr<"f32" | "f64">): void {
-    this.#frame.vectors.setFloat(this.#field(operand), value);
+    if (this.#operand(operand).class !== "memory") {
+      this.#frame.vectors.setFloat(this.#field(operand), value);
+      return;
+    }
+    const { f } = this;
+    const kept = f.let(value);
+    const place = this.translate(this.address(), value.type === "f64" ? 8 : 4, "write");
+    f.storeFloat(place, kept);
   }
 
-  isNormal(operand: number, type: "f32" | "f64"): boolean {
-    const register = this.#operand(operand).class === "xmm";
-    return register && this.#frame.vectors.isNormal(this.#field(operand), type);
+  setFloatAlone(operand: number, value: Expr<"f32" | "f64">): void {
+    this.#frame.vectors.setFloatAlone(this.#field(operand), value);
   }
 
-  noteNormal(operand: number, type: "f32" | "f64"): void {
+  isPlain(operand: number, type: "f32" | "f64"): boolean {
     const register = this.#operand(operand).class === "xmm";
-    if (register) this.#frame.vectors.noteNormal(this.#field(operand), type);
+    return register && this.#frame.vectors.isPlain(this.#field(operand), type);
+  }
+
+  notePlain(operand: number, type: "f32" | "f64"): void {
+    const register = this.#operand(operand).class === "xmm";
+    if (register) this.#frame.vectors.notePlain(this.#field(operand), type);
+  }
+
+  usualCount(type: "f32" | "f64"): I32 {
+    return this.#frame.control.usual(type).get;
+  }
+
+  isSame(a: number, b: number): boolean {
+    return this.#field(a) === this.#field(b) && this.#operand(a).class === this.#operand(b).class;
   }
 
   setState128(offset: number, value: V128): void {
@@ -316,7 +335,7 @@ export class RegionContext implements InstructionContext {
   }
 
   state32(offset: number): I32 {
-    if (offset === State.Mxcsr) return this.#frame.control().get;
+    if (offset === State.Mxcsr) return this.#frame.control.get;
     return i32.load(this.#frame.state, offset);
   }
 
@@ -326,9 +345,7 @@ export class RegionContext implements InstructionContext {
 
   setState32(offset: number, value: I32): void {
     if (offset === State.Mxcsr) {
-      const control = this.#frame.control();
-      this.f.set(control, value);
-      this.f.store.i32(this.#frame.state, control.get, offset);
+      this.#frame.control.set(value);
       return;
     }
     this.f.store.i32(this.#frame.state, value, offset);

@@ -1,114 +1,237 @@
 import { State } from "../state/layout.ts";
-import { f32x4, f64x2, i32x4, i64x2, v128 } from "../wasm/index.ts";
+import { f32x4, f64, f64x2, i32, i32x4, i64, i64x2, v128 } from "../wasm/index.ts";
 import type { Expr, F32, F64, FunctionBuilder, I32, Int, Local, V128 } from "../wasm/index.ts";
 import { toI32, toI64 } from "../semantics/integer-ops.ts";
+import { ZERO } from "../semantics/vector-operands.ts";
 
 const REGISTER_BYTES = 16;
+const NOTHING = f64.const(0);
+
+/** A register whose lowest double is of more interest than the rest. */
+interface Halves {
+  readonly low: Local<"f64">;
+  readonly high: Local<"f64">;
+  readonly whole: V128;
+}
+
+/** What is known of registers at one point of a region. */
+export interface VectorKnowledge {
+  /** Those whose lowest number of a format is neither a denormal nor a NaN. */
+  readonly f32: ReadonlySet<number>;
+  readonly f64: ReadonlySet<number>;
+  /** Those whose upper half is 0. */
+  readonly half: ReadonlySet<number>;
+}
+
+/** What is known on both of two ways. */
+export function sameKnowledge(a: VectorKnowledge, b: VectorKnowledge): VectorKnowledge {
+  const both = (x: ReadonlySet<number>, y: ReadonlySet<number>): ReadonlySet<number> =>
+    new Set([...x].filter((register) => y.has(register)));
+  return { f32: both(a.f32, b.f32), f64: both(a.f64, b.f64), half: both(a.half, b.half) };
+}
 
 /**
- * The XMM registers of a region: locals of 128 bits, written through to the state. Registers are named by their
+ * The XMM registers of a region: locals of 128 bits, or of two doubles, written through to the state. Registers are named by their
  * offset from `State.Xmm`.
  */
 export class RegionVectors {
   readonly #f: FunctionBuilder;
   readonly #state: I32;
-  readonly #locals = new Map<number, Local<"v128">>();
-  /** Registers whose lowest number of a format is known to be no denormal. */
-  readonly #normal = { f32: new Set<number>(), f64: new Set<number>() };
+  readonly #doubles: ReadonlySet<number>;
+  readonly #wholes = new Map<number, Local<"v128">>();
+  readonly #halves = new Map<number, Halves>();
+  #known = { f32: new Set<number>(), f64: new Set<number>(), half: new Set<number>() };
 
-  constructor(f: FunctionBuilder, state: I32) {
+  /** @param doubles the registers that are kept as two doubles. */
+  constructor(f: FunctionBuilder, state: I32, doubles: ReadonlySet<number>) {
     this.#f = f;
     this.#state = state;
+    this.#doubles = doubles;
   }
 
   /** Takes the registers that the region uses from the state. */
   load(): void {
-    for (const [register, local] of this.#locals) {
+    for (const [register, local] of this.#wholes) {
       this.#f.set(local, v128.load(this.#state, State.Xmm + register));
+    }
+    for (const [register, { low, high }] of this.#halves) {
+      this.#f.set(low, f64.load(this.#state, State.Xmm + register));
+      this.#f.set(high, f64.load(this.#state, State.Xmm + register + 8));
     }
   }
 
-  /** Forgets what is known: paths meet here. */
-  forget(): void {
-    this.#normal.f32.clear();
-    this.#normal.f64.clear();
+  get knowledge(): VectorKnowledge {
+    const { f32: singles, f64: doubles, half } = this.#known;
+    return { f32: new Set(singles), f64: new Set(doubles), half: new Set(half) };
+  }
+
+  /** Begins a block. */
+  begin(known?: VectorKnowledge): void {
+    this.#known = {
+      f32: new Set(known?.f32),
+      f64: new Set(known?.f64),
+      half: new Set(known?.half),
+    };
   }
 
   get(register: number): V128 {
-    return this.#local(register).get;
+    return this.#split(register)?.whole ?? this.#whole(register).get;
   }
 
   set(register: number, value: V128): void {
-    const [source] = [...this.#locals].find(([, { get }]) => get === value) ?? [];
-    this.#f.set(this.#local(register), value);
-    this.#f.store.v128(this.#state, this.get(register), State.Xmm + register);
-    for (const known of Object.values(this.#normal)) {
-      if (source !== undefined && known.has(source)) known.add(register);
+    const f = this.#f;
+    const at = State.Xmm + register;
+    const halves = this.#split(register);
+    const source = this.#registerOf(value);
+    const from = source === undefined ? undefined : this.#split(source);
+    if (halves === undefined) {
+      f.set(this.#whole(register), value);
+      f.store.v128(this.#state, this.get(register), at);
+    } else if (value === ZERO) {
+      this.#setLow(register, halves, NOTHING);
+      this.#setHigh(register, halves, NOTHING);
+    } else if (from !== undefined) {
+      this.#setLow(register, halves, from.low.get);
+      const zeros = this.#known.half;
+      // Zeros are where zeros are to be.
+      const same = zeros.has(register) && zeros.has(source as number);
+      if (!same) this.#setHigh(register, halves, from.high.get);
+    } else {
+      const kept = f.let(value);
+      f.set(halves.low, f64x2.extract_lane(kept, 0));
+      f.set(halves.high, f64x2.extract_lane(kept, 1));
+      f.store.v128(this.#state, kept, at);
+    }
+    for (const known of Object.values(this.#known)) {
+      if (value === ZERO || (source !== undefined && known.has(source))) known.add(register);
       else known.delete(register);
     }
   }
 
   getLow(register: number, width: 32 | 64): Int {
+    const halves = this.#split(register);
+    if (halves !== undefined) {
+      const bits = i64.reinterpret_f64(halves.low.get);
+      return width === 64 ? bits : i32.wrap_i64(bits);
+    }
     const value = this.get(register);
     return width === 64 ? i64x2.extract_lane(value, 0) : i32x4.extract_lane(value, 0);
   }
 
   setLow(register: number, width: 32 | 64, value: Int): void {
-    const { store } = this.#f;
+    const f = this.#f;
+    const { store } = f;
     const old = this.get(register);
     const at = State.Xmm + register;
-    const kept = this.#f.let(value);
+    const kept = f.let(value);
     if (width === 64) {
-      this.#replaceLow(register, i64x2.replace_lane(old, 0, toI64(kept)));
+      const halves = this.#split(register);
+      if (halves === undefined) {
+        f.set(this.#whole(register), i64x2.replace_lane(old, 0, toI64(kept)));
+      } else f.set(halves.low, f64.reinterpret_i64(toI64(kept)));
       store.i64(this.#state, toI64(kept), at);
     } else {
-      this.#replaceLow(register, i32x4.replace_lane(old, 0, toI32(kept)));
+      this.#replace(register, i32x4.replace_lane(old, 0, toI32(kept)));
       store.i32(this.#state, toI32(kept), at);
     }
+    this.#forgetLow(register);
   }
 
   getFloat<T extends "f32" | "f64">(register: number, type: T): Expr<T>;
   getFloat(register: number, type: "f32" | "f64"): F32 | F64 {
-    const value = this.get(register);
-    return type === "f64" ? f64x2.extract_lane(value, 0) : f32x4.extract_lane(value, 0);
+    if (type === "f32") return f32x4.extract_lane(this.get(register), 0);
+    return this.#split(register)?.low.get ?? f64x2.extract_lane(this.get(register), 0);
   }
 
   setFloat(register: number, value: Expr<"f32" | "f64">): void {
-    const { store } = this.#f;
-    const old = this.get(register);
-    const at = State.Xmm + register;
-    const kept = this.#f.let(value);
+    const f = this.#f;
+    const kept = f.let(value);
     if (isDouble(kept)) {
-      this.#replaceLow(register, f64x2.replace_lane(old, 0, kept));
-      store.f64(this.#state, kept, at);
+      const halves = this.#split(register);
+      if (halves === undefined) {
+        f.set(this.#whole(register), f64x2.replace_lane(this.get(register), 0, kept));
+        f.store.f64(this.#state, kept, State.Xmm + register);
+      } else this.#setLow(register, halves, kept);
     } else if (isSingle(kept)) {
-      this.#replaceLow(register, f32x4.replace_lane(old, 0, kept));
-      store.f32(this.#state, kept, at);
+      this.#replace(register, f32x4.replace_lane(this.get(register), 0, kept));
+      f.store.f32(this.#state, kept, State.Xmm + register);
     }
+    this.#forgetLow(register);
   }
 
-  isNormal(register: number, type: "f32" | "f64"): boolean {
-    return this.#normal[type].has(register);
+  /** As `setFloat`; all other bits of the register become 0. */
+  setFloatAlone(register: number, value: Expr<"f32" | "f64">): void {
+    const kept = this.#f.let(value);
+    const halves = this.#split(register);
+    if (halves !== undefined && isDouble(kept)) {
+      this.#setLow(register, halves, kept);
+      if (!this.#known.half.has(register)) this.#setHigh(register, halves, NOTHING);
+    } else if (isDouble(kept)) this.set(register, f64x2.replace_lane(ZERO, 0, kept));
+    else if (isSingle(kept)) this.set(register, f32x4.replace_lane(ZERO, 0, kept));
+    this.#forgetLow(register);
+    this.#known.half.add(register);
   }
 
-  noteNormal(register: number, type: "f32" | "f64"): void {
-    this.#normal[type].add(register);
+  isPlain(register: number, type: "f32" | "f64"): boolean {
+    return this.#known[type].has(register);
   }
 
-  #local(register: number): Local<"v128"> {
-    if (register % REGISTER_BYTES !== 0) throw new RangeError(`no XMM register at ${register}`);
-    const known = this.#locals.get(register);
+  notePlain(register: number, type: "f32" | "f64"): void {
+    this.#known[type].add(register);
+  }
+
+  #forgetLow(register: number): void {
+    this.#known.f32.delete(register);
+    this.#known.f64.delete(register);
+  }
+
+  /** The register of which a value is what `get` gave. */
+  #registerOf(value: V128): number | undefined {
+    for (const [register, { get }] of this.#wholes) if (get === value) return register;
+    for (const [register, { whole }] of this.#halves) if (whole === value) return register;
+    return undefined;
+  }
+
+  #setLow(register: number, { low }: Halves, value: F64): void {
+    this.#f.set(low, value);
+    this.#f.store.f64(this.#state, low.get, State.Xmm + register);
+  }
+
+  #setHigh(register: number, { high }: Halves, value: F64): void {
+    this.#f.set(high, value);
+    this.#f.store.f64(this.#state, high.get, State.Xmm + register + 8);
+  }
+
+  /** Replaces the local of a register, of whose upper half nothing changes. */
+  #replace(register: number, value: V128): void {
+    const halves = this.#split(register);
+    if (halves === undefined) this.#f.set(this.#whole(register), value);
+    else this.#f.set(halves.low, f64x2.extract_lane(value, 0));
+  }
+
+  #whole(register: number): Local<"v128"> {
+    const known = this.#wholes.get(checked(register));
     if (known !== undefined) return known;
     const made = this.#f.lasting("v128");
-    this.#locals.set(register, made);
+    this.#wholes.set(register, made);
     return made;
   }
 
-  #replaceLow(register: number, value: V128): void {
-    this.#f.set(this.#local(register), value);
-    this.#normal.f32.delete(register);
-    this.#normal.f64.delete(register);
+  #split(register: number): Halves | undefined {
+    if (!this.#doubles.has(register)) return undefined;
+    const known = this.#halves.get(checked(register));
+    if (known !== undefined) return known;
+    const [low, high] = [this.#f.lasting("f64"), this.#f.lasting("f64")];
+    const whole = f64x2.replace_lane(f64x2.splat(low.get), 1, high.get);
+    const made = { low, high, whole };
+    this.#halves.set(register, made);
+    return made;
   }
+}
+
+function checked(register: number): number {
+  if (register % REGISTER_BYTES === 0) return register;
+  throw new RangeError(`no XMM register at ${register}`);
 }
 
 const isDouble = (value: Expr): value is F64 => value.type === "f64";

@@ -9,13 +9,16 @@ import type { Block, Region, Step, Target } from "./collect-region.ts";
 import { addressOf } from "./region-address.ts";
 import { RegionContext } from "./region-context.ts";
 import type { RegionExits, RegionFrame } from "./region-context.ts";
+import { RegionControl } from "./region-control.ts";
 import { RegionFlags, sameFlags } from "./region-flags.ts";
 import type { FlagFunctions, KnownFlags } from "./region-flags.ts";
 import { flowOf } from "./region-flow.ts";
 import type { BlockItem, Flow, Item, LoopItem } from "./region-flow.ts";
 import { RegionPages } from "./region-pages.ts";
 import type { PageKnowledge } from "./region-pages.ts";
-import { RegionVectors } from "./region-vectors.ts";
+import { RegionVectors, sameKnowledge } from "./region-vectors.ts";
+import type { VectorKnowledge } from "./region-vectors.ts";
+import { scalarDoubles } from "./scalar-doubles.ts";
 
 /** What the functions of a module share. */
 export interface RegionModule {
@@ -59,8 +62,7 @@ class RegionWriter {
   readonly #used = new Set<number>();
   readonly #vectors: RegionVectors;
   readonly #pages: RegionPages;
-  /** MXCSR, where the region asks for it. */
-  #control: Local<"i32"> | undefined;
+  readonly #control: RegionControl;
   /** Blocks of the region by the offset of their first instruction. */
   readonly #index: ReadonlyMap<number, number>;
   /** Blocks that calls of the region return to. */
@@ -84,6 +86,8 @@ class RegionWriter {
   readonly #knownAt = new Map<number, KnownFlags>();
   /** What is known of pages where a block begins; undefined where ways to it meet. */
   readonly #pagesAt = new Map<number, PageKnowledge | undefined>();
+  /** What is known of XMM registers where a block begins, from the ways to it that are written. */
+  readonly #vectorsAt = new Map<number, VectorKnowledge>();
 
   constructor(f: FunctionBuilder, region: Region, module: RegionModule) {
     this.#f = f;
@@ -108,14 +112,15 @@ class RegionWriter {
     ];
     this.#flags = new RegionFlags(f, module.flags, { kind, a, b });
     const state = module.state.constant === undefined ? this.#stateLocal.get : module.state;
-    this.#vectors = new RegionVectors(f, state);
+    this.#vectors = new RegionVectors(f, state, scalarDoubles(region, module.view));
     this.#pages = new RegionPages(f);
+    this.#control = new RegionControl(f, state);
     this.#frame = {
       f,
       state,
       vectors: this.#vectors,
       pages: this.#pages,
-      control: () => (this.#control ??= f.lasting("i32")),
+      control: this.#control,
       tlb: this.#tlb,
       ripPage: this.#ripPage,
       flags: this.#flags,
@@ -125,9 +130,10 @@ class RegionWriter {
       },
     };
     const { blocks } = region;
-    this.#index = new Map(blocks.map((block, i) => [block.offset, i]));
+    this.#index = new Map(blocks.map((block, i) => [block.offset, i] as const).toReversed());
     this.#returns = returnPoints(region, this.#index);
-    const wanted = new Set([this.#index.get(region.entry) as number, ...this.#returns]);
+    const entry = blocks.findLastIndex(({ offset }) => offset === region.entry);
+    const wanted = new Set([entry, ...this.#returns]);
     for (const { steps } of blocks) {
       for (const step of steps) for (const to of this.#guesses(step)) wanted.add(to);
     }
@@ -202,7 +208,7 @@ class RegionWriter {
         f.set(local, i64.load(state, State.Registers + number * 8));
       }
       this.#vectors.load();
-      if (this.#control !== undefined) f.set(this.#control, i32.load(state, State.Mxcsr));
+      this.#control.load();
     });
   }
 
@@ -281,6 +287,9 @@ class RegionWriter {
     const { known } = this.#flags;
     const before = this.#knownAt.has(block) ? this.#knownAt.get(block) : known;
     this.#knownAt.set(block, sameFlags(before, known) ? known : undefined);
+    const { knowledge } = this.#vectors;
+    const other = this.#vectorsAt.get(block);
+    this.#vectorsAt.set(block, other === undefined ? knowledge : sameKnowledge(other, knowledge));
     const alone = !this.#pagesAt.has(block) && !this.#crosses;
     this.#pagesAt.set(block, alone ? this.#pages.knowledge : undefined);
     let target = itemOf[block] as Item;
@@ -374,7 +383,7 @@ class RegionWriter {
     const { checked, longest } = this.#flow;
     const isChecked = checked.has(number);
     const most = i32.const(longest[number] as number);
-    this.#vectors.forget();
+    this.#vectors.begin(isChecked ? undefined : this.#vectorsAt.get(number));
     this.#pages.begin(isChecked ? undefined : this.#pagesAt.get(number));
     this.#flags.known = isChecked ? undefined : this.#knownAt.get(number);
     if (isChecked) {

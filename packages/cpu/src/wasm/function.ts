@@ -178,6 +178,11 @@ export class FunctionBuilder {
     },
   };
 
+  /** Stores a number of either floating-point type. */
+  storeFloat(address: Place, value: Expr<"f32" | "f64">, offset = 0): void {
+    this.#store(value.type === "f64" ? 0x39 : 0x38, address, value, offset);
+  }
+
   /** `memory.copy(to, from, length)` inside one memory; the ranges may overlap. */
   memoryCopy(to: Place, from: Place, length: I32): void {
     for (const operand of [to, from]) operand.emit(this.#code);

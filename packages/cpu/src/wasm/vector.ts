@@ -229,6 +229,9 @@ export const f32x4 = {
   sub: two(229),
   mul: two(230),
   div: two(231),
+  /** `b < a ? b : a`, and `a < b ? b : a`. */
+  pmin: two(234),
+  pmax: two(235),
   convert_i32x4_s: one(250),
   demote_f64x2_zero: one(94),
   ceil: one(103),
@@ -254,6 +257,8 @@ export const f64x2 = {
   sub: two(241),
   mul: two(242),
   div: two(243),
+  pmin: two(246),
+  pmax: two(247),
   convert_low_i32x4_s: one(254),
   promote_low_f32x4: one(95),
   ceil: one(116),
