@@ -74,6 +74,10 @@ export const serverErrors = defineErrors({
     message: "too many requests; try again in {seconds} s",
   },
   QZ_SERVER_STOPPING: { status: "unavailable", message: "the server is stopping; try again soon" },
+  QZ_SERVER_PORT_TAKEN: {
+    status: "conflict",
+    message: "port {port} of this computer cannot be forwarded: {problem}; choose another one",
+  },
   QZ_SERVER_TICKET_INVALID: {
     status: "unauthorised",
     message: "the ticket is not known, was used or has expired; ask for a new one",

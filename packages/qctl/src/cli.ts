@@ -22,7 +22,7 @@ export async function runCli(argv: readonly string[], place: CliPlace): Promise<
     return Number(process.exitCode ?? 0);
   } catch (failure) {
     if (failure instanceof Errors.ExitError) return failure.oclif.exit ?? 0;
-    const report = reportOf(failure, undefined);
+    const report = reportOf(failure);
     process.stderr.write(`${reportText(report, "qctl", pageOf(process.stderr, process.env))}\n`);
     if (argv.includes("--debug")) process.stderr.write(`${debugText(failure)}\n`);
     return report.exitCode;

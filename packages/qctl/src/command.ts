@@ -274,7 +274,7 @@ export abstract class QueztlCommand<Class extends typeof Command = typeof Comman
     if (failure instanceof Errors.ExitError) throw failure;
     const parsed: Partial<typeof this.flags> | undefined = this.flags;
     const debug = parsed === undefined ? this.argv.includes("--debug") : this.#common.debug;
-    const report = reportOf(failure, this.id?.split(":")[0]);
+    const report = reportOf(failure);
     const asJson = parsed !== undefined && (this.format === "json" || this.format === "yaml");
     process.stderr.write(
       asJson

@@ -36,12 +36,12 @@ const THINGS: Readonly<Record<string, string>> = {
   setting: "setting list",
 };
 
-/** Tells a failure's exit code, words and way out; `topic` is the command's, such as `vm`. */
-export function reportOf(failure: unknown, topic: string | undefined): Report {
+/** Tells a failure's exit code, words and way out. */
+export function reportOf(failure: unknown): Report {
   if (isQueztlError(failure)) {
     const { code, status } = failure;
     const message = parseMessage(failure.message);
-    const hint = HINTS[code] ?? hintOf(failure, topic);
+    const hint = HINTS[code] ?? hintOf(failure);
     return { exitCode: exitCodeOf(status), message, code, ...(hint === undefined ? {} : { hint }) };
   }
   if (!(failure instanceof Error)) return { exitCode: 1, message: inspect(failure) };
@@ -76,11 +76,10 @@ const detailsText = ({ code, status, details }: QueztlError): string =>
     typeof value === "bigint" ? String(value) : value,
   );
 
-function hintOf(failure: QueztlError, topic: string | undefined): string | undefined {
-  const { code, status, details } = failure;
-  // What is not there need not be of the command's own kind: a file, a program in the guest.
-  const kind = typeof details["kind"] === "string" ? details["kind"].toLowerCase() : undefined;
-  const list = THINGS[kind ?? (code.startsWith("QZ_QCTL_") ? "" : (topic ?? ""))];
+function hintOf(failure: QueztlError): string | undefined {
+  const { status, details } = failure;
+  const { kind } = details;
+  const list = typeof kind === "string" ? THINGS[kind.toLowerCase()] : undefined;
   if (status === "not-found" && list !== undefined) return `\`qctl ${list}\` shows what there is`;
   return undefined;
 }

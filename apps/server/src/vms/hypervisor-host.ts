@@ -1,5 +1,3 @@
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { isDeepStrictEqual } from "node:util";
 import { isQueztlError } from "@queztl/errors";
 import { MAX_CPUS, mostMemoryMib } from "@queztl/hypervisor";
@@ -12,6 +10,7 @@ import {
   type VmOptions,
 } from "@queztl/hypervisor/node";
 import { serverErrors } from "../errors.ts";
+import { checkPort, freePort } from "./host-ports.ts";
 import { HypervisorVm } from "./hypervisor-vm.ts";
 import { StandingPool } from "./standing-pool.ts";
 import type { HostedVm, StartOptions, TemplateSpec, VmHost, VmSpec } from "./vm-host.ts";
@@ -151,26 +150,3 @@ const withPorts = (spec: VmSpec): Bound => ({
   ...spec,
   ports: spec.ports.map(({ host = 0, ...port }) => ({ ...port, host })),
 });
-
-function checkPort(protocol: string, address: string): void {
-  if (address !== "127.0.0.1") {
-    const what = `forwarding from ${address}`;
-    const instead = "forward from 127.0.0.1 and put a proxy before it";
-    throw serverErrors("QZ_SERVER_UNSUPPORTED", { what, instead });
-  }
-  if (protocol !== "tcp" && protocol !== "udp") {
-    throw serverErrors("QZ_SERVER_UNSUPPORTED", { what: protocol, instead: "forward tcp or udp" });
-  }
-}
-
-/** A port of the loopback that nobody listens on now. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}

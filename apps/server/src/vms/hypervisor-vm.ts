@@ -6,6 +6,7 @@ import type { AgentCommand, ExecResult, GuestEntry } from "@queztl/hypervisor";
 import type { Vm, VmEnd, VmStats } from "@queztl/hypervisor/node";
 import { serverErrors } from "../errors.ts";
 import { readPart } from "../files/files.ts";
+import { checkPortsFree } from "./host-ports.ts";
 import type {
   GuestConsole,
   GuestFile,
@@ -80,6 +81,7 @@ export class HypervisorVm implements HostedVm {
   }
 
   async start(options: StartOptions = {}): Promise<void> {
+    await checkPortsFree(this.ports);
     if (this.#vm === undefined) this.#vm = await this.#context.make(this.#spec, options);
     else await this.#vm.start();
     this.#state = "running";

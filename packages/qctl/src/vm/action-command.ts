@@ -37,7 +37,7 @@ export abstract class VmActionCommand<Class extends typeof Command> extends Quez
         items.push(await this.actOn(client, vm));
       } catch (failure) {
         if (vms.length === 1 || this.signal.aborted) throw failure;
-        const report = reportOf(failure, "vm");
+        const report = reportOf(failure);
         process.stderr.write(`${reportText(report, this.config.bin, this.talkPage)}\n`);
         exitCode ||= report.exitCode;
       }

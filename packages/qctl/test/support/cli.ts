@@ -65,7 +65,7 @@ export async function qctl(...argv: string[]): Promise<Outcome> {
     return { ...written, code: exitCodeNow() };
   } catch (failure) {
     if (failure instanceof Errors.ExitError) return { ...written, code: failure.oclif.exit ?? 0 };
-    const report = reportOf(failure, undefined);
+    const report = reportOf(failure);
     written.stderr += reportText(report, "qctl", pageOf(process.stderr, {}));
     return { ...written, code: report.exitCode };
   } finally {
