@@ -112,6 +112,86 @@ const REFUSED: readonly [string, () => readonly string[], number, RegExp][] = [
     USAGE,
     /points/,
   ],
+  ...(
+    [
+      ["Reduce the gravity survey", "stations"],
+      ["Process the seismic traces", "traces"],
+      ["Generate a 3D mesh", "resolution"],
+      ["Train a classifier", "rows"],
+      ["Train a classifier", "epochs"],
+    ] as const
+  ).map(([sentence, key]): (typeof REFUSED)[number] => [
+    `ten billion ${key}`,
+    () => [sentence, "--data", `{"${key}":10000000000}`],
+    USAGE,
+    new RegExp(key),
+  ]),
+  [
+    "NaN in a survey's cell",
+    () => [...MAG, "--file", file("nan.csv", `${table(150)}1,NaN,3\n`)],
+    USAGE,
+    /row 151: y is "NaN", not a finite number/,
+  ],
+  [
+    "a station without gravity",
+    () => [
+      "Reduce the gravity survey",
+      "--data",
+      '{"latitude":40}',
+      "--file",
+      file("g.csv", "x,y,height\n1,2,3\n"),
+    ],
+    USAGE,
+    /no column gravity/,
+  ],
+  [
+    "a point that is infinitely far",
+    () => ["Generate a 3D mesh", "--file", file("p.xyz", "x y z\n1 2 3\n1 inf 3\n")],
+    USAGE,
+    /row 2: y is "inf"/,
+  ],
+  [
+    "a scene that is no JSON",
+    () => ["Generate a 3D mesh", "--file", file("scene.json", '{"shape":')],
+    USAGE,
+    /not JSON/,
+  ],
+  [
+    "an array whose name leads upwards",
+    () => ["Train a classifier", "--file", file("up.npz", claimedArray("../../x.npy"))],
+    USAGE,
+    /no array's name/,
+  ],
+  [
+    "an array that claims 80 GB",
+    () => ["Train a classifier", "--file", file("claim.npz", claimedArray("x.npy"))],
+    USAGE,
+    /claims 10000000000 numbers/,
+  ],
+  [
+    "a model that is none",
+    () => ["Run inference with the trained model", "--file", file("m.onnx", "\x7fELF")],
+    USAGE,
+    /not an ONNX model/,
+  ],
+  [
+    "ten billion predictions",
+    () => [
+      "Run inference with the trained model",
+      "--data",
+      '{"rows":10000000000}',
+      "--file",
+      file("claim.onnx", Uint8Array.of(8, 7)),
+    ],
+    USAGE,
+    /rows/,
+  ],
+  [
+    "a command's file with a name that leads upwards",
+    () => ["Count", "--file", `../../up.txt=${file("up.txt", "x")}`, "--command", "true"],
+    USAGE,
+    /name|path/,
+  ],
   [
     "traces that the file does not hold",
     () => ["Process the seismic traces", "--file", file("a.sgy", segy())],
@@ -201,27 +281,21 @@ test.each(REFUSED)(
 );
 
 /** A NumPy archive whose array claims more than any computer has. */
-function claimedArray(): Uint8Array {
+function claimedArray(name: string): Uint8Array {
   const script = `import struct, sys, zipfile
 head = b"{'descr': '<f8', 'fortran_order': False, 'shape': (10000000000,), }"
 head += b" " * (63 - (len(head) + 10) % 64) + b"\\n"
 with zipfile.ZipFile(sys.stdout.buffer, "w") as file:
-    file.writestr("../../x.npy", b"")
-    file.writestr("x.npy", b"\\x93NUMPY\\x01\\x00" + struct.pack("<H", len(head)) + head)
+    file.writestr(sys.argv[1], b"\\x93NUMPY\\x01\\x00" + struct.pack("<H", len(head)) + head)
 `;
-  return execFileSync("python3", ["-c", script]);
+  return execFileSync("python3", ["-c", script, name]);
 }
 
 const REFUSED_INSIDE: readonly [string, () => readonly string[], RegExp][] = [
   [
-    "NaN in a cell",
-    () => [...MAG, "--file", file("nan.csv", `${table(150)}1,NaN,3\n`)],
-    /row 151 holds something that is not a finite number/,
-  ],
-  [
-    "an array that claims 80 GB",
-    () => ["Train a classifier", "--file", file("claim.npz", claimedArray())],
-    /claim\.npz/,
+    "NaN in a cell far down",
+    () => [...MAG, "--file", file("nan.csv", `${table(9000)}1,NaN,3\n`)],
+    /row 9001 holds something that is not a finite number/,
   ],
   [
     "a scene that is none",

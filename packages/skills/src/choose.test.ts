@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { chooseSkill } from "./choose.ts";
+import { parseManifest } from "./manifest.ts";
 import { builtInSkills, loadSkills } from "./node/skill.ts";
 
 const skills = await loadSkills([builtInSkills]);
@@ -42,14 +43,13 @@ test("a kind that no skill is called, words that fit none → says both", () => 
 test("nobody knows what it is about → a skill for everything needs words or files of its own", () => {
   const survey = skills.find(({ manifest: { command } }) => command !== null);
   if (survey === undefined) throw new Error("no skill");
-  const files = [{ pattern: "*.txt", kind: "any" as const, columns: [], description: "", required: false, maxFiles: 1, maxBytes: 1 }]; // prettier-ignore
-  const manifest = {
+  const manifest = parseManifest({
     ...survey.manifest,
     name: "any",
     domain: "general",
     keywords: ["tally"],
-    files,
-  };
+    files: [{ pattern: "*.txt", description: "a text" }],
+  });
   const everything = [{ ...survey, manifest }];
   const domain = "general";
   const choose = (description: string, names: string[]) => () =>

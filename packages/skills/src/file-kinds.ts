@@ -1,4 +1,5 @@
 import type { SkillFile } from "./manifest.ts";
+import { npzProblem } from "./npz-head.ts";
 
 /** How many of a file's first bytes a check looks at. */
 export const HEAD_BYTES = 64 << 10;
@@ -30,7 +31,7 @@ const SEGY_SAMPLE_BYTES: Readonly<Record<number, number>> = { 1: 4, 2: 4, 3: 2, 
 const checks: Readonly<Record<SkillFile["kind"], Check>> = {
   any: () => undefined,
 
-  table(spec, { head, bytes }) {
+  table({ columns, numbers }, { head, bytes }) {
     if (head.includes(0)) return "it is binary, not text";
     const text = new TextDecoder().decode(head);
     const lines = text
@@ -38,15 +39,16 @@ const checks: Readonly<Record<SkillFile["kind"], Check>> = {
       .filter((row) => row.trim() !== "" && !row.startsWith("#"));
     if (lines.length < 2) return "it has no row under a header";
     const names = new Set(cells(lines[0] ?? "").map((cell) => cell.toLowerCase()));
-    const missing = spec.columns.filter(
+    const missing = columns.filter(
       (column) => !column.split("|").some((name) => names.has(name.toLowerCase())),
     );
     if (missing.length > 0) {
       return `its first line names no column ${missing.map((one) => one.replaceAll("|", " or ")).join(", ")}`;
     }
-    return lines.length === 2 && bytes > head.length
-      ? "its first row is longer than 64 KiB"
-      : undefined;
+    const whole = bytes <= head.length;
+    if (lines.length === 2 && !whole) return "its first row is longer than 64 KiB";
+    // The last line of a head may be cut off.
+    return numbers ? cellProblem(columns, whole ? lines : lines.slice(0, -1)) : undefined;
   },
 
   json(_spec, { head, bytes }) {
@@ -88,13 +90,42 @@ const checks: Readonly<Record<SkillFile["kind"], Check>> = {
     return undefined;
   },
 
+  npz: (_spec, { head, bytes }) => npzProblem(head, bytes),
+
   // A ModelProto begins with its field 1, the version of the format.
   onnx: (_spec, { head }) => (head[0] === 0x08 ? undefined : "it is not an ONNX model"),
 };
 
+/** The first cell of the columns that is no finite number. */
+function cellProblem(
+  columns: readonly string[],
+  [head = "", ...rows]: readonly string[],
+): string | undefined {
+  const names = cells(head).map((cell) => cell.toLowerCase());
+  const wanted = columns.map((column) => {
+    const either = column.toLowerCase().split("|");
+    return { name: either[0] ?? "", at: names.findIndex((name) => either.includes(name)) };
+  });
+  const separator = /[,;\t]/.exec(head)?.[0] ?? /\s+/;
+  for (const [row, line] of rows.entries()) {
+    // NumPy leaves out what follows a # in a line, too.
+    const found = cells(line.replace(/#.*/, ""), separator);
+    for (const { name, at } of wanted) {
+      const cell = found[at];
+      if (cell === undefined) return `row ${row + 1} has no ${name}`;
+      if (cell === "" || !Number.isFinite(Number(cell))) {
+        return `row ${row + 1}: ${name} is ${JSON.stringify(cell.slice(0, 40))}, not a finite number`;
+      }
+    }
+  }
+  return undefined;
+}
+
 /** The cells of a table's line, whatever separates them. */
-function cells(line: string): string[] {
-  const separator = /[,;\t]/.exec(line)?.[0] ?? /\s+/;
+function cells(
+  line: string,
+  separator: string | RegExp = /[,;\t]/.exec(line)?.[0] ?? /\s+/,
+): string[] {
   return line
     .trim()
     .split(separator)

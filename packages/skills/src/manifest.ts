@@ -17,7 +17,7 @@ const path = z.string().refine((value) => pathProblem(value) === undefined, {
 });
 
 /** What a file's first bytes must look like before a machine is started for it. */
-export const FILE_KINDS = ["table", "json", "segy", "image", "onnx", "any"] as const;
+export const FILE_KINDS = ["table", "json", "segy", "image", "npz", "onnx", "any"] as const;
 
 const fileSpec = z.strictObject({
   pattern: path.describe("File names it takes; `*` stands for anything but `/`, `**` for anything"),
@@ -27,6 +27,10 @@ const fileSpec = z.strictObject({
     .max(64)
     .default([])
     .describe("Columns a table must have; `a|b` asks for either name"),
+  numbers: z
+    .boolean()
+    .default(false)
+    .describe("Whether every cell of these columns must be a finite number"),
   description: line,
   required: z.boolean().default(false).describe("Whether the skill can do without"),
   maxFiles: z.int().min(1).max(256).default(1).describe("How many there may be"),

@@ -50,6 +50,10 @@ test.each([
   ["nothing", "", "empty"],
   ["no field", "x,y\n1,2\n", "no column field or mag"],
   ["binary", "x,y,field\n\0\0", "binary"],
+  ["NaN in a cell", "x,y,mag\n1,2,3\n1,NaN,3\n", 'row 2: y is "NaN", not a finite number'],
+  ["a word in a cell", 'x;y;"field"\n1;2;"high"\n', 'row 1: field is "high"'],
+  ["an empty cell", "x\ty\tfield\n1\t\t3\n", 'row 1: y is ""'],
+  ["a row that ends early", "x y field\n1 2 3\n1 2\n", "row 2 has no field"],
 ])("a table with %s → QZ_SKILLS_FILE_INVALID", async (_name, text, words) => {
   await using folder = await folderWith({ "a.csv": text });
   const files = [{ name: "a.csv", path: folder.file("a.csv") }];
@@ -57,6 +61,16 @@ test.each([
     code: "QZ_SKILLS_FILE_INVALID",
     message: expect.stringContaining(words),
   });
+});
+
+test.each([
+  ["a cell after 64 KiB", `x,y,field\n${"1,2,3\n".repeat(12_000)}1,NaN,3\n`],
+  ["a note after a number", "x,y,field\n1,2,3 # low\n# none\n1,2,1e-3\n"],
+  ["a column that nobody asks for", "x,y,field,note\n1,2,3,NaN\n"],
+])("a table with %s → left to the program", async (_name, text) => {
+  await using folder = await folderWith({ "a.csv": text });
+  const files = [{ name: "a.csv", path: folder.file("a.csv") }];
+  expect((await prepareSkill(survey, { files })).files.at(-1)?.to).toBe("/queztl/in/files/a.csv");
 });
 
 test.each([
