@@ -57,7 +57,8 @@ export function progressLines(task: Task | undefined, spinner: string, page: Pag
   if (task === undefined) return `${spinner} submitting`;
   const attempt = task.attempts.at(-1);
   const since = Date.parse(task.startedAt ?? task.createdAt);
-  const time = duration(Math.max(0, Math.floor((now.getTime() - since) / 1000)));
+  const until = task.endedAt === null ? now.getTime() : Date.parse(task.endedAt);
+  const time = duration(Math.max(0, Math.floor((until - since) / 1000)));
   const which = (attempt?.number ?? 1) > 1 ? `, attempt ${attempt?.number}` : "";
   const head = `${spinner} ${task.id} ${paintState(paint, task.state)}${which} ${paint("dim", time)}`;
   const steps = (attempt?.steps ?? []).map((step) => `  ${stepText(step, paint)}`);
