@@ -39,6 +39,8 @@ export function chooseSkill<Skill extends { readonly manifest: SkillManifest }>(
   skills: readonly Skill[],
   query: SkillQuery,
 ): SkillChoice<Skill> {
+  // Once: data may have a million keys.
+  const keys = keysOf(query.data);
   const fits = ({ manifest }: Skill) => (manifest.command === null) === (query.command ?? false);
   const named = skills.find(
     (skill) => skill.manifest.name === query.family && (query.command !== true || fits(skill)),
@@ -46,7 +48,7 @@ export function chooseSkill<Skill extends { readonly manifest: SkillManifest }>(
   if (named !== undefined) return { skill: named, reasons: [`the family is ${query.family}`] };
   const [best] = skills
     .filter(fits)
-    .map((skill) => ({ ...score(skill, query), takes: takes(skill.manifest, query) }))
+    .map((skill) => ({ ...score(skill, query), takes: takes(skill.manifest, query, keys) }))
     .filter((choice) => choice.score >= WEIGHTS.domain)
     .sort((a, b) => Number(b.takes) - Number(a.takes) || b.score - a.score);
   if (best === undefined) {
@@ -62,11 +64,15 @@ export function chooseSkill<Skill extends { readonly manifest: SkillManifest }>(
 }
 
 /** Whether a skill takes every key of the data and every file. */
-function takes({ parameters, files: specs }: SkillManifest, { data, files }: SkillQuery): boolean {
+function takes(
+  { parameters, files: specs }: SkillManifest,
+  { files }: SkillQuery,
+  keys: readonly string[],
+): boolean {
   const known = propertiesOf(parameters);
   const strict = parameters["additionalProperties"] === false;
   return (
-    (!strict || keysOf(data).every((key) => known.includes(key))) &&
+    (!strict || keys.every((key) => known.includes(key))) &&
     (files ?? []).every((file) => specs.some(({ pattern }) => fitsPattern(pattern, file)))
   );
 }
@@ -76,6 +82,9 @@ const propertiesOf = (parameters: SkillManifest["parameters"]): string[] =>
 
 const keysOf = (data: unknown): string[] =>
   typeof data === "object" && data !== null ? Object.keys(data) : [];
+
+const isGiven = (data: unknown, key: string): boolean =>
+  typeof data === "object" && data !== null && Object.hasOwn(data, key);
 
 function score<Skill extends { readonly manifest: SkillManifest }>(
   skill: Skill,
@@ -97,9 +106,8 @@ function score<Skill extends { readonly manifest: SkillManifest }>(
   for (const keyword of manifest.keywords) {
     if (words.includes(` ${keyword.toLowerCase()}`)) add(WEIGHTS.keyword, `it says ${keyword}`);
   }
-  const properties = propertiesOf(manifest.parameters);
-  for (const key of keysOf(query.data)) {
-    if (properties.includes(key)) add(WEIGHTS.parameter, `its data has ${key}`);
+  for (const key of propertiesOf(manifest.parameters)) {
+    if (isGiven(query.data, key)) add(WEIGHTS.parameter, `its data has ${key}`);
   }
   const files = query.files ?? [];
   for (const { pattern, required } of manifest.files) {

@@ -177,11 +177,15 @@ export function dataSchema(skill: SkillManifest, source = skill.name): z.ZodType
   }
 }
 
-/** Zod's findings in one line: where and what, at most eight. */
-export function problemsOf(error: z.ZodError): string {
-  const lines = error.issues.map(({ path: at, message }) =>
-    at.length === 0 ? message : `${at.join(".")}: ${message}`,
-  );
-  const more = lines.length > 8 ? [`and ${lines.length - 8} more`] : [];
-  return [...lines.slice(0, 8), ...more].join("; ");
+const MOST_PROBLEMS = 8;
+const LONGEST_PROBLEM = 300;
+
+/** Zod's findings in one line: where and what, at most eight, none longer than 300 characters. */
+export function problemsOf({ issues }: z.ZodError): string {
+  const lines = issues.slice(0, MOST_PROBLEMS).map(({ path: at, message }) => {
+    const whole = at.length === 0 ? message : `${at.join(".")}: ${message}`;
+    return whole.length > LONGEST_PROBLEM ? `${whole.slice(0, LONGEST_PROBLEM)}…` : whole;
+  });
+  const more = issues.length - lines.length;
+  return [...lines, ...(more > 0 ? [`and ${more} more`] : [])].join("; ");
 }

@@ -45,6 +45,13 @@ test.each([
   });
 });
 
+test("data with a hundred thousand keys it does not know → the first of them in a few words", async () => {
+  const data = Object.fromEntries(Array.from({ length: 100_000 }, (_, at) => [`k${at}`, at]));
+  const error: unknown = await prepareSkill(survey, { data }).catch((cause: unknown) => cause);
+  expect(error).toMatchObject({ code: "QZ_SKILLS_DATA_INVALID" });
+  expect(JSON.stringify(error).length).toBeLessThan(1000);
+});
+
 test.each([
   ["no rows", "x,y,field\n", "no row"],
   ["nothing", "", "empty"],
