@@ -1,5 +1,7 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
+import { root } from "../workspace.ts";
 import { measured, readmeOf, skillsIn, type SkillsRecord, withTimes } from "./tables.ts";
 
 const record: SkillsRecord = {
@@ -47,3 +49,13 @@ test.each(skillsIn(measured()))(
     expect(await withTimes(readme, skill, measured()), "run `pnpm skill-times`").toBe(readme);
   },
 );
+
+test("every skill that comes with Queztl → measured, and its README shows a picture that is there", () => {
+  const folder = join(root, "packages/skills/skills");
+  const skills = readdirSync(folder).toSorted();
+  expect(skillsIn(measured()).toSorted()).toEqual(skills);
+  for (const skill of skills) {
+    const picture = /!\[[^\]]+\]\(([^)]+\.png)\)/.exec(readFileSync(readmeOf(skill), "utf8"))?.[1];
+    expect(existsSync(join(folder, skill, picture ?? "none")), skill).toBe(true);
+  }
+});
