@@ -31,7 +31,7 @@ test("a UDP port that another program has → QZ_SERVER_PORT_TAKEN; the TCP port
 
 test("a free port → one that can be listened on", async () => {
   const host = await freePort();
-  await checkPortsFree([{ host, protocol: "tcp", address }]);
+  await expect(checkPortsFree([{ host, protocol: "tcp", address }])).resolves.toBeUndefined();
 });
 
 test.each([

@@ -9,7 +9,6 @@ import {
   Vm,
   type VmOptions,
 } from "@queztl/hypervisor/node";
-import { serverErrors } from "../errors.ts";
 import { checkPort, freePort } from "./host-ports.ts";
 import { HypervisorVm } from "./hypervisor-vm.ts";
 import { StandingPool } from "./standing-pool.ts";
