@@ -190,7 +190,7 @@ async function assembled(
     diskMib,
     version: VERSION,
     log,
-    drain: (seconds) => runner.drain(seconds),
+    drain: (seconds, signal) => runner.drain(seconds, signal),
   });
   await nodes.registerLocal();
   const idle = new IdleVms(fleet, log);
@@ -288,6 +288,8 @@ async function assembled(
   }
   undo.defer(() => closeHttp(app, settings.get("stop.graceSeconds") * 1000));
   undo.defer(endConsoles);
+  // Else its end would wait for VMs that clients have asked for.
+  undo.defer(() => fleet.stopStarting());
   // Last, because it begins to act: and so it is stopped first.
   await runner.start();
   cycle.start();

@@ -46,6 +46,10 @@ export const qctlErrors = defineErrors({
     message: "{vm} is {state}{problem}; `qctl vm logs {vm}` shows what it wrote",
   },
   QZ_QCTL_IMAGE_FAILED: { status: "guest", message: "the image {image} is {state}{problem}" },
+  QZ_QCTL_NOT_DRAINED: {
+    status: "conflict",
+    message: "{node} was taken back into use before it was drained",
+  },
   QZ_QCTL_PROGRAM_FAILED: { status: "guest", message: "{program} in {vm} failed: {problem}" },
   QZ_QCTL_TIMEOUT: {
     status: "timeout",

@@ -24,8 +24,11 @@ export interface NodesParts {
   readonly diskMib: number;
   readonly version: string;
   readonly log: Logger;
-  /** Stops what the local node runs for tasks, so that they go elsewhere, at the latest after so long. */
-  readonly drain: (deadlineSeconds: number) => Promise<void>;
+  /**
+   * Waits until the local node runs nothing for tasks; after so long they go back to the queue. Aborted, all
+   * stays as it is.
+   */
+  readonly drain: (deadlineSeconds: number, signal: AbortSignal) => Promise<void>;
 }
 
 /**
@@ -34,6 +37,7 @@ export interface NodesParts {
  */
 export class Nodes {
   readonly #parts: NodesParts;
+  #drain = new AbortController();
 
   constructor(parts: NodesParts) {
     this.#parts = parts;
@@ -104,6 +108,11 @@ export class Nodes {
     get: async ({ node }) => this.#shown(await this.#row(node)),
     cordon: async ({ node, cordoned }, { principal, requestId }) => {
       const row = await this.#cordon(await this.#row(node), cordoned);
+      if (!cordoned && row.state === "draining") {
+        this.#drain.abort();
+        row.state = "ready";
+        await this.#parts.records.update(nodes).set({ state: "ready" }).where(eq(nodes.id, row.id));
+      }
       const what = cordoned ? "cordoned" : "uncordoned";
       await this.#tell(what, row, { actor: principal.tokenId, requestId });
       return this.#shown(row);
@@ -142,8 +151,12 @@ export class Nodes {
     by: { actor: string; requestId: string },
   ): Promise<void> {
     const { records, drain, log } = this.#parts;
+    // A second drain has its own deadline.
+    this.#drain.abort();
+    const { signal } = (this.#drain = new AbortController());
     try {
-      await drain(seconds);
+      await drain(seconds, signal);
+      if (signal.aborted) return;
       await records.update(nodes).set({ state: "ready" }).where(eq(nodes.id, row.id));
       await this.#tell("drained", row, by);
     } catch (error) {

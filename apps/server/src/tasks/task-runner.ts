@@ -76,12 +76,16 @@ export class TaskRunner {
     this.#running.get(task)?.cancel();
   }
 
-  /** Sends the tasks of this node back to the queue when a deadline is over, and waits until none is left. */
-  async drain(deadlineSeconds: number): Promise<void> {
+  /**
+   * Sends the tasks of this node back to the queue when a deadline is over, and waits until none is left, or until
+   * nobody wants that any more.
+   */
+  async drain(deadlineSeconds: number, signal: AbortSignal): Promise<void> {
     const timer = setTimeout(() => {
       for (const attempt of this.#running.values()) attempt.giveBack();
     }, deadlineSeconds * 1000);
-    await this.idle();
+    const unwanted = new Promise((resolve) => signal.addEventListener("abort", resolve));
+    await Promise.race([this.idle(), unwanted]);
     clearTimeout(timer);
   }
 

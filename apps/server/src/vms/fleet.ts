@@ -18,6 +18,8 @@ export interface NewVm extends VmSpec {
   readonly labels?: Readonly<Record<string, string>>;
   readonly task?: string;
   readonly decision?: string;
+  /** Whether it is started next: it counts as being created until then. */
+  readonly starts?: boolean;
 }
 
 /** Who wants something, for the audit trail. */
@@ -41,6 +43,8 @@ const STATES_WITH_MONITOR: readonly Vm["state"][] = ["creating", "running", "pau
 export class Fleet {
   readonly parts: FleetParts;
   readonly #handles = new Map<string, HostedVm>();
+  readonly #starts = new Map<string, { stop: AbortController; over: Promise<unknown> }>();
+  #stopping = false;
   #closed = false;
 
   constructor(parts: FleetParts) {
@@ -102,7 +106,17 @@ export class Fleet {
     try {
       const vm = await host.create(wanted, signal === undefined ? {} : { signal });
       this.#adopt(vm);
-      await this.update(id, { engine: vm.engine, ports: [...vm.ports], state: "stopped" });
+      const state = wanted.starts === true ? "creating" : "stopped";
+      const [kept] = await records
+        .update(vms)
+        .set({ engine: vm.engine, ports: [...vm.ports], state })
+        .where(and(eq(vms.id, id), ne(vms.state, "destroyed")))
+        .returning({ id: vms.id });
+      if (kept === undefined) {
+        this.#handles.delete(id);
+        await vm.destroy();
+        throw destroyedMeanwhile(vm);
+      }
       await events.record({
         type: "vm.created",
         subject: id,
@@ -118,8 +132,24 @@ export class Fleet {
     }
   }
 
+  /** Starts a VM. Throws `QZ_SERVER_STATE` where it is destroyed meanwhile, which ends the start. */
   async start(vm: HostedVm, by: Actor, options: StartOptions = {}): Promise<VmRow> {
-    await vm.start(options);
+    if (this.#stopping) throw serverErrors("QZ_SERVER_STOPPING");
+    if (this.#handles.get(vm.id) !== vm) throw destroyedMeanwhile(vm);
+    const stop = new AbortController();
+    const signal =
+      options.signal === undefined ? stop.signal : AbortSignal.any([options.signal, stop.signal]);
+    const started = vm.start({ ...options, signal });
+    this.#starts.set(vm.id, { stop, over: started.catch(() => undefined) });
+    try {
+      await started;
+    } catch (cause) {
+      stop.signal.throwIfAborted();
+      throw cause;
+    } finally {
+      this.#starts.delete(vm.id);
+    }
+    if (this.#handles.get(vm.id) !== vm) throw destroyedMeanwhile(vm);
     return this.moved(vm, "running", "started", by, {
       ports: [...vm.ports],
       startedAt: new Date(),
@@ -157,16 +187,20 @@ export class Fleet {
   }
 
   /** Destroys a VM with all that belongs to it; its record stays as `destroyed`. */
-  async destroy(id: string, by: Actor): Promise<VmRow> {
+  async destroy(id: string, by: Actor, problem?: VmRow["problem"]): Promise<VmRow> {
     const handle = this.#handles.get(id);
     this.#handles.delete(id);
+    const start = this.#starts.get(id);
+    start?.stop.abort(destroyedMeanwhile({ id }));
     try {
+      await start?.over;
       await handle?.destroy();
     } finally {
       this.parts.reservations.release(id);
     }
     await this.parts.records.delete(snapshots).where(eq(snapshots.vm, id));
-    return this.moved({ id }, "destroyed", "destroyed", by);
+    const why = problem === undefined ? {} : { problem };
+    return this.moved({ id }, "destroyed", "destroyed", by, why);
   }
 
   /** Takes a VM under the fleet's care. */
@@ -291,6 +325,14 @@ export class Fleet {
       .where(inArray(vms.state, ["running", "paused"]));
   }
 
+  /** Gives up what is just being started, and starts nothing more. */
+  async stopStarting(): Promise<void> {
+    this.#stopping = true;
+    const starts = [...this.#starts.values()];
+    for (const { stop } of starts) stop.abort(serverErrors("QZ_SERVER_STOPPING"));
+    await Promise.all(starts.map(({ over }) => over));
+  }
+
   /** Lets go of all VMs; they go on. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -298,6 +340,14 @@ export class Fleet {
     await this.parts.host.close();
   }
 }
+
+const destroyedMeanwhile = ({ id }: { readonly id: string }) =>
+  serverErrors("QZ_SERVER_STATE", {
+    kind: "VM",
+    id,
+    state: "destroyed",
+    needed: "left alone until it runs",
+  });
 
 /** Why something failed, as records keep it. */
 export function problemOf(cause: unknown): { code: string; message: string } {

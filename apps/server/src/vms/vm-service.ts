@@ -6,7 +6,7 @@ import { pageOf } from "../database/page.ts";
 import { snapshots, vms } from "../database/schema.ts";
 import { serverErrors } from "../errors.ts";
 import { sortableId } from "../sortable-id.ts";
-import type { Fleet, VmRow } from "./fleet.ts";
+import { problemOf, type Fleet, type VmRow } from "./fleet.ts";
 import type { Tickets } from "./tickets.ts";
 import type { VmLogPiece } from "./vm-host.ts";
 
@@ -125,15 +125,16 @@ export function createVmService(parts: VmServiceParts): ServiceOf<"vm"> {
             labels,
             ...(purpose === undefined ? {} : { purpose }),
             ...(decision === undefined ? {} : { decision }),
+            starts: input.start,
           },
           actorOf(call),
-          call.signal,
         );
         if (!input.start) return vmOf(await fleet.row(id));
-        return vmOf(await fleet.start(vm, actorOf(call), { signal: call.signal }));
+        // A caller that is cut off finds it made when it is back; `destroy` ends it at any moment.
+        return vmOf(await fleet.start(vm, actorOf(call)));
       } catch (cause) {
         reservations.release(id);
-        if (fleet.find(id) !== undefined) await fleet.destroy(id, actorOf(call));
+        if (fleet.find(id) !== undefined) await fleet.destroy(id, actorOf(call), problemOf(cause));
         throw cause;
       }
     },
@@ -161,7 +162,7 @@ export function createVmService(parts: VmServiceParts): ServiceOf<"vm"> {
       const handle = need(row, "stopped", "crashed");
       reserve(row.id, row);
       try {
-        return vmOf(await fleet.start(handle, actorOf(call), { signal: call.signal }));
+        return vmOf(await fleet.start(handle, actorOf(call)));
       } catch (cause) {
         reservations.release(row.id);
         throw cause;

@@ -12,7 +12,8 @@ afterEach(() => {
 });
 
 const never = new AbortController().signal;
-const inState = (state: Vm["state"]): Vm => ({ name: "web", state, problem: null }) as Vm;
+const inState = (state: Vm["state"]): Vm =>
+  ({ id: "vm-1", name: "web", state, problem: null }) as Vm;
 const unreachable = (problem: string) =>
   new QueztlError("QZ_API_UNREACHABLE", { status: "unavailable", message: "gone" }, { problem });
 const notFound = new QueztlError("QZ_X", { status: "not-found", message: "none" });
@@ -50,6 +51,15 @@ test("a call cut off in its midst → not made again; the VM is looked at until 
 test("a call cut off before the server wrote the VM down → found once it is", async () => {
   const { client } = serverWith("none", "none", "creating", "running");
   expect(await outcome(Promise.reject(unreachable("UND_ERR_SOCKET")), client)).toBe("running");
+});
+
+test("a call cut off, and then the VM cannot be made → the reason that its record gives", async () => {
+  const { client } = serverWith("creating", "none");
+  const problem = { code: "QZ_X", message: "no such image" };
+  const record = { ...inState("destroyed"), problem };
+  Object.assign(client.vm, { list: { query: async () => ({ items: [record] }) } });
+  const call = Promise.reject(unreachable("UND_ERR_HEADERS_TIMEOUT"));
+  expect(await outcome(call, client)).toBe("QZ_QCTL_VM_FAILED");
 });
 
 test("a call that never arrived → its own error after a few looks", async () => {

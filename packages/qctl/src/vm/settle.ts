@@ -63,10 +63,22 @@ async function awaitState(options: SettleOptions, name: string, lost?: QueztlErr
   });
   if (vm === undefined) {
     if (gone && last !== undefined) return { ...last, state: "destroyed" };
+    const record = last === undefined ? undefined : await recordOf(client, last.id, signal);
+    if (record !== undefined && record.problem !== null) throw vmFailed(record);
     throw lost ?? qctlErrors("QZ_QCTL_VM_FAILED", { vm: name, state: "gone", problem: "" });
   }
   if (!goal.includes(vm.state)) throw vmFailed(vm);
   return vm;
+}
+
+/** The record of a VM that could not be made, which says why. */
+async function recordOf(
+  client: QueztlClient,
+  wanted: string,
+  signal: AbortSignal,
+): Promise<Vm | undefined> {
+  const { items } = await client.vm.list.query({ states: ["destroyed"], limit: 100 }, { signal });
+  return items.find(({ id }) => id === wanted);
 }
 
 /** The error for a VM that is not where it should be. */
