@@ -1,5 +1,5 @@
-import { f32, f32x4, f64, f64x2, i32, i64, select, v128 } from "../wasm/index.ts";
-import type { Expr, I32, Int, V128 } from "../wasm/index.ts";
+import { f32, f32x4, f64, f64x2, i32, i32x4, i64, i64x2, select, v128 } from "../wasm/index.ts";
+import type { Expr, F64, FunctionBuilder, I32, I64, Int, V128 } from "../wasm/index.ts";
 import { State } from "../state/layout.ts";
 import type { InstructionContext } from "./context.ts";
 import { eqz, ge_u, le_u, lt_u, shl, sub, toI32, toI64 } from "./integer-ops.ts";
@@ -19,6 +19,8 @@ export interface ScalarFormat<T extends "f32" | "f64"> {
   readonly width: 32 | 64;
   readonly value: (bits: Int) => Float<T>;
   readonly bits: (value: Float<T>) => Int;
+  /** As `bits`, for what is rare: the engine does not keep what it has from `bits` until then. */
+  readonly rareBits: (value: Float<T>) => Int;
   readonly operations: {
     readonly add: (a: Float<T>, b: Float<T>) => Float<T>;
     readonly sub: (a: Float<T>, b: Float<T>) => Float<T>;
@@ -38,8 +40,8 @@ export interface ScalarFormat<T extends "f32" | "f64"> {
   /** `a < b ? a : b` and `b < a ? a : b`. */
   readonly lesser: (a: Float<T>, b: Float<T>) => Float<T>;
   readonly greater: (a: Float<T>, b: Float<T>) => Float<T>;
-  /** Whether `a * b = r` without rounding, for results in the normal range. */
-  readonly exactProduct: (a: Int, b: Int, r: Int) => I32;
+  /** Conditions that together say that `a * b` is in the normal range without rounding, and `r` if that is given. */
+  readonly exactProduct: (a: Float<T>, b: Float<T>, r?: Float<T>) => readonly I32[];
 }
 
 const asF32 = (bits: Int): Expr<"f32"> => f32.reinterpret_i32(toI32(bits));
@@ -50,12 +52,13 @@ export const SINGLE: ScalarFormat<"f32"> = {
   width: 32,
   value: asF32,
   bits: i32.reinterpret_f32,
+  rareBits: (value) => i32x4.extract_lane(f32x4.splat(value), 0),
   operations: f32,
   lesser: (a, b) => f32x4.extract_lane(f32x4.pmin(f32x4.splat(b), f32x4.splat(a)), 0),
   greater: (a, b) => f32x4.extract_lane(f32x4.pmax(f32x4.splat(b), f32x4.splat(a)), 0),
-  exactProduct: (a, b, r) => {
-    const wide = (bits: Int): Expr<"f64"> => f64.promote_f32(asF32(bits));
-    return f64.eq(f64.mul(wide(a), wide(b)), wide(r));
+  exactProduct: (a, b, r = f32.mul(a, b)) => {
+    const [x, y, product] = [a, b, r].map(f64.promote_f32) as [F64, F64, F64];
+    return [f64.eq(f64.mul(x, y), product)];
   },
 };
 
@@ -64,14 +67,15 @@ export const DOUBLE: ScalarFormat<"f64"> = {
   width: 64,
   value: asF64,
   bits: i64.reinterpret_f64,
+  rareBits: (value) => i64x2.extract_lane(f64x2.splat(value), 0),
   operations: f64,
   lesser: (a, b) => f64x2.extract_lane(f64x2.pmin(f64x2.splat(b), f64x2.splat(a)), 0),
   greater: (a, b) => f64x2.extract_lane(f64x2.pmax(f64x2.splat(b), f64x2.splat(a)), 0),
   // The trailing zeros of both say that the product of their significands fits.
   exactProduct: (a, b, r) => {
-    const zeros = i64.add(i64.ctz(toI64(a)), i64.ctz(toI64(b)));
-    const fits = i64.ge_u(zeros, i64.const(53));
-    return i32.and(fits, f64.eq(f64.mul(asF64(a), asF64(b)), asF64(r)));
+    const [x, y] = [a, b].map(i64.reinterpret_f64) as [I64, I64];
+    const fits = i64.ge_u(i64.add(i64.ctz(x), i64.ctz(y)), i64.const(53));
+    return r === undefined ? [fits] : [fits, f64.eq(f64.mul(a, b), r)];
   },
 };
 
@@ -181,22 +185,45 @@ type PackedName = Exclude<keyof typeof f32x4 & keyof typeof f64x2, `${string}lan
 
 /** Vectors of one floating-point type. */
 export interface PackedFormat {
+  readonly type: "f32" | "f64";
   readonly operations: Pick<typeof f64x2, PackedName>;
   readonly least: V128;
   readonly infinity: V128;
 }
 
 export const SINGLES: PackedFormat = {
+  type: "f32",
   operations: f32x4,
   least: splat(4, 0x0080_0000),
   infinity: splat(4, 0x7f80_0000),
 };
 
 export const DOUBLES: PackedFormat = {
+  type: "f64",
   operations: f64x2,
   least: splat(8, 0x0010_0000_0000_0000n),
   infinity: splat(8, 0x7ff0_0000_0000_0000n),
 };
+
+/** The quarters of a vector that hold signs and exponents, as `i32x4.bitmask` numbers them. */
+const UPPER_QUARTERS = { f32: 0b1111, f64: 0b1010 } as const;
+
+/** Whether a lane of some vectors is unusual, as `isUnusual` has it of one number; not 0 if so. */
+export function anyUnusual(
+  f: FunctionBuilder,
+  { type }: PackedFormat,
+  values: readonly V128[],
+): I32 {
+  const least = splat(4, LEAST_UPPER[type]);
+  const largest = f.let(
+    values
+      .map((value) => i32x4.sub(i32x4.add(value, value), least))
+      .reduce((one, other) => i32x4.max_u(one, other)),
+  );
+  const beyond = i32x4.max_u(largest, splat(4, USUAL_COUNT[type]));
+  // The larger of both is the first one where that is no less.
+  return i32.and(i32x4.bitmask(i32x4.eq(beyond, largest)), i32.const(UPPER_QUARTERS[type]));
+}
 
 /** Lanes that hold denormals. */
 export function denormals({ operations: o, least }: PackedFormat, value: V128): V128 {

@@ -1,11 +1,12 @@
-import { i32, i64x2, likely, unlikely, v128 } from "../wasm/index.ts";
-import type { Expr, FunctionBuilder, I32, Int, V128 } from "../wasm/index.ts";
+import { i32, i64x2, unlikely, v128 } from "../wasm/index.ts";
+import type { Expr, I32, Int, V128 } from "../wasm/index.ts";
 import type { Description, Descriptions, InstructionContext } from "./context.ts";
 import {
   DOUBLE,
   DOUBLES,
   SINGLE,
   SINGLES,
+  anyUnusual,
   denormals,
   exactSum,
   isOrdinary,
@@ -16,7 +17,6 @@ import {
   notDenormal,
   notFinite,
   notPlain,
-  roundsQuietly,
   roundsToNearest,
   tiny,
 } from "./float-lanes.ts";
@@ -29,7 +29,7 @@ interface ScalarOperation<T extends "f32" | "f64"> {
   value(a: Expr<T>, b: Expr<T>): Expr<T>;
   /** On the bits of operands and result. Of usual numbers it is always true. */
   accepts(a: Int, b: Int, r: Int): I32;
-  exact(f: FunctionBuilder, a: Expr<T>, b: Expr<T>, r: Expr<T>): readonly I32[];
+  exact(a: Expr<T>, b: Expr<T>, r: Expr<T>): readonly I32[];
   /** Has one operand. */
   readonly unary?: true;
 }
@@ -67,12 +67,16 @@ function scalar<T extends "f32" | "f64">(
               for (const value of tested) f.brIf(odd, isUnusual(format, value));
               f.br(accepted);
             });
-            const [x, y, z] = numbers.map((value) => f.let(bits(value))) as [Int, Int, Int];
+            const [x, y, z] = numbers.map((value) => f.let(format.rareBits(value))) as [
+              Int,
+              Int,
+              Int,
+            ];
             f.brIf(slow, unlikely(i32.eqz(operation.accepts(x, y, z))));
           });
           f.brIf(usual, s.usualCount(type));
           f.brIf(slow, unlikely(i32.eqz(roundsToNearest(s))));
-          for (const holds of operation.exact(f, ...numbers)) {
+          for (const holds of operation.exact(...numbers)) {
             f.brIf(slow, unlikely(i32.eqz(holds)));
           }
         });
@@ -91,19 +95,16 @@ function scalars<T extends "f32" | "f64">(
   suffix: "ss" | "sd",
   format: ScalarFormat<T>,
 ): Descriptions {
-  const { operations: o, bits, exactProduct } = format;
+  const { operations: o, exactProduct } = format;
   // Sums of plain numbers are zero or normal, or exact.
   const sum = (a: Int, b: Int, r: Int): I32 =>
     i32.and(i32.and(notDenormal(a), notDenormal(b)), i32.or(isOrdinary(r), isZeroValue(r)));
-  const product = (f: FunctionBuilder, a: Expr<T>, b: Expr<T>, r: Expr<T>): readonly I32[] => [
-    exactProduct(f.let(bits(a)), f.let(bits(b)), f.let(bits(r))),
-  ];
   const operations: Record<string, ScalarOperation<T>> = {
-    add: { value: o.add, accepts: sum, exact: (_, a, b, r) => exactSum(format, a, b, r) },
+    add: { value: o.add, accepts: sum, exact: (a, b, r) => exactSum(format, a, b, r) },
     sub: {
       value: o.sub,
       accepts: sum,
-      exact: (_, a, b, r) => exactSum(format, a, o.neg(b), r),
+      exact: (a, b, r) => exactSum(format, a, o.neg(b), r),
     },
     mul: {
       value: o.mul,
@@ -112,7 +113,7 @@ function scalars<T extends "f32" | "f64">(
           i32.and(notDenormal(a), notDenormal(b)),
           i32.or(isOrdinary(r), i32.and(isZeroValue(r), i32.or(isZeroValue(a), isZeroValue(b)))),
         ),
-      exact: product,
+      exact: (a, b) => exactProduct(a, b),
     },
     div: {
       value: o.div,
@@ -121,12 +122,12 @@ function scalars<T extends "f32" | "f64">(
           i32.and(notDenormal(a), notDenormal(b)),
           i32.or(isOrdinary(r), i32.and(isZeroValue(r), isZeroValue(a))),
         ),
-      exact: (f, a, b, r) => product(f, b, r, a),
+      exact: (a, b, r) => exactProduct(b, r, a),
     },
     sqrt: {
       value: (_, b) => o.sqrt(b),
       accepts: (_, b, r) => i32.and(notDenormal(b), i32.or(isOrdinary(r), isZeroValue(r))),
-      exact: (f, _, b, r) => product(f, r, r, b),
+      exact: (_, b, r) => exactProduct(r, r, b),
       unary: true,
     },
   };
@@ -175,7 +176,7 @@ export function ifPlain<T extends "f32" | "f64">(
         f.br(plain);
       });
       for (const value of unknown) {
-        f.brIf(slow, unlikely(i32.eqz(isPlain(f.let(format.bits(value))))));
+        f.brIf(slow, unlikely(i32.eqz(isPlain(f.let(format.rareBits(value))))));
       }
     });
     then();
@@ -188,6 +189,8 @@ export function ifPlain<T extends "f32" | "f64">(
 interface PackedOperation {
   result(a: V128, b: V128): V128;
   refuses(format: PackedFormat, a: V128, b: V128, r: V128): V128;
+  /** Has one operand, the second. */
+  readonly unary?: true;
 }
 
 /**
@@ -207,9 +210,16 @@ function packed(
       const b = f.let(source(s, 1));
       const [x, y] = arrange(f.let(s.getVector(0)), b).map((value) => f.let(value)) as [V128, V128];
       const r = f.let(operation.result(x, y));
-      const refused = v128.any_true(operation.refuses(format, x, y, r));
-      const stands = i32.eqz(refused);
-      f.if(likely(rounds ? i32.and(roundsQuietly(s), stands) : stands), () => {
+      f.block((slow) => {
+        f.block((usual) => {
+          f.block((unusual) => {
+            if (rounds) f.brIf(slow, unlikely(i32.eqz(s.usualCount(format.type))));
+            const tested = operation.unary === true ? [y, r] : [x, y, r];
+            f.brIf(unusual, unlikely(anyUnusual(f, format, tested)));
+            f.br(usual);
+          });
+          f.brIf(slow, unlikely(v128.any_true(operation.refuses(format, x, y, r))));
+        });
         s.setVector(0, r);
         s.done();
       });
@@ -274,6 +284,7 @@ function packeds(suffix: "ps" | "pd", format: PackedFormat): Descriptions {
     [`sqrt${suffix}`]: packed(format, {
       result: (_, b) => o.sqrt(b),
       refuses: (_, __, b, r) => v128.or(denormals(format, b), notFinite(format, r)),
+      unary: true,
     }),
     [`min${suffix}`]: packed(
       format,

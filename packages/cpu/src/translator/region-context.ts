@@ -54,6 +54,15 @@ export interface RegionExits {
   branch(): void;
 }
 
+/** Where an instruction's operands are. */
+export interface RegionOperand {
+  readonly record: number;
+  /** Of the memory operand. */
+  readonly address: I64;
+  /** What is read there is soon written, whatever happens. */
+  readonly writes: boolean;
+}
+
 /**
  * Lowers one instruction to a part of a region: operands are constants, registers are locals written through to
  * the state. What the interpreter would ask the host for is left to it: the region never calls out.
@@ -65,6 +74,7 @@ export class RegionContext implements InstructionContext {
   readonly #view: DataView;
   readonly #record: number;
   readonly #address: I64;
+  readonly #writes: boolean;
   readonly #exits: RegionExits;
   readonly #depth: number;
   /** Flags may differ by the path taken through the instruction. */
@@ -76,8 +86,7 @@ export class RegionContext implements InstructionContext {
     shape: Shape,
     frame: RegionFrame,
     view: DataView,
-    record: number,
-    address: I64,
+    { record, address, writes }: RegionOperand,
     exits: RegionExits,
   ) {
     this.shape = shape;
@@ -86,6 +95,7 @@ export class RegionContext implements InstructionContext {
     this.#view = view;
     this.#record = record;
     this.#address = address;
+    this.#writes = writes;
     this.#exits = exits;
     this.#depth = frame.f.depth;
   }
@@ -174,7 +184,7 @@ export class RegionContext implements InstructionContext {
     const { f } = this;
     const { pages } = this.#frame;
     const linear = f.let(address);
-    const write = access !== "read";
+    const write = access !== "read" || (this.#writes && address === this.#address);
     const known = pages.find(linear, bytes, write, this.#onAllWays);
     if (known !== undefined) {
       for (const holds of known.checks)
@@ -183,8 +193,12 @@ export class RegionContext implements InstructionContext {
     }
     const entry = f.let(tlbEntryOf(this.#frame.tlb.get, linear));
     const last = bytes === 1 ? linear : i64.add(linear, i64.const(bytes - 1));
-    const tag = i64.load(entry, write ? TlbEntry.Write : TlbEntry.Read);
-    f.if(unlikely(i64.ne(i64.and(last, i64.const(-4096)), tag)), () => this.#exits.interpret());
+    // V8 would load what is compared with memory twice over, if it had no other use.
+    const tag = f.let(i64.load(entry, write ? TlbEntry.Write : TlbEntry.Read));
+    f.if(unlikely(i64.ne(i64.and(last, i64.const(-4096)), tag)), () => {
+      f.store.i64(this.#frame.state, tag, State.Bounce);
+      this.#exits.interpret();
+    });
     const place = f.let(placeOf(f, linear, entry));
     if (this.#onAllWays) pages.note(linear, bytes, write, place);
     return place;
@@ -289,8 +303,8 @@ export class RegionContext implements InstructionContext {
     return this.#field(a) === this.#field(b) && this.#operand(a).class === this.#operand(b).class;
   }
 
-  setState128(offset: number, value: V128): void {
-    this.f.store.v128(this.#frame.state, value, offset);
+  setState128(): void {
+    // It is for a helper, which the interpreter writes it for.
   }
 
   flagResult(): I64 {

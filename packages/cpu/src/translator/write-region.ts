@@ -18,6 +18,7 @@ import { RegionPages } from "./region-pages.ts";
 import type { PageKnowledge } from "./region-pages.ts";
 import { RegionVectors, sameKnowledge } from "./region-vectors.ts";
 import type { VectorKnowledge } from "./region-vectors.ts";
+import { storeFollows } from "./store-ahead.ts";
 import { scalarDoubles } from "./scalar-doubles.ts";
 
 /** What the functions of a module share. */
@@ -390,7 +391,7 @@ class RegionWriter {
       if (this.#dispatches) f.set(this.#next, i32.const(HEADER));
       f.if(unlikely(i32.lt_s(this.#left.get, most)), () => this.#leave(block.record, 0));
     }
-    block.steps.forEach((step, done) => this.#step(step, number, done, most));
+    block.steps.forEach((step, done) => this.#step(step, number, done, most, block.steps));
     const { end, steps } = block;
     f.scope(() => {
       if (end.kind === "next") {
@@ -401,7 +402,7 @@ class RegionWriter {
     });
   }
 
-  #step(step: Step, from: number, done: number, most: I32): void {
+  #step(step: Step, from: number, done: number, most: I32, steps: readonly Step[]): void {
     const f = this.#f;
     const { shape, record, secondPage } = step;
     const flags = this.#flags;
@@ -410,7 +411,7 @@ class RegionWriter {
         const interpret = (): void => this.#leave(step.leave, done);
         if (secondPage >= 0) {
           const next = f.let(i64.add(this.#ripPage.get, i64.const(PAGE_BYTES)));
-          f.if(i32.eqz(isAt(this.#locate(next), secondPage)), interpret);
+          f.if(unlikely(i32.eqz(isAt(this.#locate(next), secondPage))), interpret);
         }
         const exits: RegionExits = {
           done: () => f.br(end),
@@ -428,7 +429,9 @@ class RegionWriter {
           branch: () => this.#follow(step.target, () => context.targetRip(), from, done + 1),
         };
         const address = f.let(addressOf(this.#view, this.#frame, step));
-        const context = new RegionContext(shape, this.#frame, this.#view, record, address, exits);
+        const writes = storeFollows(this.#view, steps, done);
+        const operand = { record, address, writes };
+        const context = new RegionContext(shape, this.#frame, this.#view, operand, exits);
         descriptions[shape.name]?.describe(context);
         context.finish();
       });
