@@ -1,5 +1,6 @@
 import { Args, Flags } from "@oclif/core";
 import type { InputOf } from "@queztl/api";
+import { isQueztlError } from "@queztl/errors";
 import type { QueztlClient } from "@queztl/api/client";
 import { QueztlCommand } from "../../command.ts";
 import { severalFlag } from "../../command-line/args.ts";
@@ -112,7 +113,10 @@ async function whatIsLeft(client: QueztlClient, name: string): Promise<string> {
   try {
     const { state } = await client.vm.get.query({ vm: name });
     return `; ${name} is ${state} and goes on: \`qctl vm destroy ${name} --force\` takes it back`;
-  } catch {
-    return `; no VM ${name} is left`;
+  } catch (failure) {
+    const missing = isQueztlError(failure) && failure.status === "not-found";
+    return missing
+      ? `; no VM ${name} is left`
+      : `; \`qctl vm get ${name}\` tells what became of it`;
   }
 }
