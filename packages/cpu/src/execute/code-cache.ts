@@ -61,6 +61,8 @@ export interface Derived {
 
 interface CodePage {
   pieces: number;
+  /** At which bytes blocks were ever entered, as bits: most instructions begin none. */
+  readonly starts: Uint32Array;
   blocks: Block[];
   watchers: Watcher[];
 }
@@ -348,13 +350,17 @@ export class CodeCache {
     const instruction = decoder.instruction;
     let at = start;
     let from = offset;
+    const starts = this.#pages.get(page)?.starts;
+    const isStart = (inPage: number): boolean =>
+      starts !== undefined && (((starts[inPage >> 5] as number) >>> (inPage & 31)) & 1) !== 0;
     for (let count = 0; ; count++) {
       if (from === limit || count === MOST_INSTRUCTIONS) {
         at = lowering.continue(at, from - page);
         break;
       }
       // Where each branch is compared with the segment's limit, so is going on.
-      const known = count === 0 || !mode.flat ? undefined : mode.records.get(from);
+      const known =
+        count > 0 && mode.flat && isStart(from - page) ? mode.records.get(from) : undefined;
       if (known !== undefined) {
         at = lowering.continue(at, from - page, known);
         break;
@@ -383,6 +389,9 @@ export class CodeCache {
     const pieces = piecesOf(offset - page, from - offset);
     this.#enter(page, { mode, offset, start, end: at, pieces });
     mode.records.set(offset, start);
+    const own = (this.#pages.get(page) as CodePage).starts;
+    const inPage = offset - page;
+    own[inPage >> 5] = (own[inPage >> 5] as number) | (1 << (inPage & 31));
     return start;
   }
 
@@ -399,7 +408,8 @@ export class CodeCache {
   #enter(page: number, block: Block): void {
     const code = this.#pages.get(page);
     if (code === undefined) {
-      this.#pages.set(page, { pieces: block.pieces, blocks: [block], watchers: [] });
+      const starts = new Uint32Array(PAGE_BYTES / 32);
+      this.#pages.set(page, { pieces: block.pieces, starts, blocks: [block], watchers: [] });
       this.#setCodeAttribute(page, true);
     } else {
       code.blocks.push(block);
