@@ -88,7 +88,7 @@ const MOST_INSTRUCTIONS = 64;
 const BLOCK_BYTES = (2 * MOST_INSTRUCTIONS + 2) * Record.Length + JumpTargets.Length;
 const PIECE_SHIFT = 7;
 const MOST_MODES = 12;
-/** A block is hot after 64 times the threshold at the latest. */
+/** A block is hot after eight times the threshold at the latest. */
 const MOST_REWRITES = 3;
 
 /**
@@ -233,13 +233,13 @@ export class CodeCache {
   }
 
   /**
-   * How often a block at an offset is entered before it counts as hot: four times as often for each time that something made
-   * of its page was lost to a write, for a JIT compiler's code may be gone before its translation has paid.
+   * How often a block at an offset is entered before it counts as hot: twice as often for each time that something made of its
+   * page was lost to a write, for a JIT compiler's code may be gone before its translation has paid.
    */
   thresholdAt(offset: number): number {
     const { threshold } = this;
     if (threshold <= 0) return threshold;
-    return threshold << (2 * (this.#rewritten.get(this.pageOf(offset)) ?? 0));
+    return threshold << (this.#rewritten.get(this.pageOf(offset)) ?? 0);
   }
 
   /** Drops what was decoded from bytes that are about to be written. */

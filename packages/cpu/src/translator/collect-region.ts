@@ -12,7 +12,7 @@ const MOST_BLOCKS = 48;
 /** The blocks that an indirect jump is compared with. */
 const MOST_GUESSES = 12;
 /** How often a block must have been entered to be taken into a region. */
-const WARM = 4;
+const WARM = 50;
 
 /**
  * The longest block that is written into each region that leads to it. Others are left to the region that has them: code

@@ -15,8 +15,8 @@ import { writeRegion } from "./write-region.ts";
 /** Regions alive at once at most, and guest instructions in them: some 100 bytes of machine code each. */
 export const MOST_REGIONS = 16384;
 const MOST_LIVE_INSTRUCTIONS = 400_000;
-/** How often a block is entered before it is translated. */
-const THRESHOLD = 2000;
+/** How often a block is entered before it is translated: about where interpreting it has cost as much as that does. */
+const THRESHOLD = 12_000;
 /** The fewest instructions that are worth a transition, where nothing is repeated. */
 const LEAST = 8;
 /** Regions that are compiled together; fewer when the first has waited long enough. */
