@@ -56,15 +56,14 @@ export default class Up extends QueztlCommand<typeof Up> {
 
   /** Starts a server, and keeps its first token. */
   private async start(home: string, url: string): Promise<void> {
-    const found = findServerProgram(process.env);
-    // A home that was used already has tokens, but perhaps none is known here.
-    const words = this.knowsToken(url) ? [] : ["--token", TOKEN_NAME];
-    const program = { ...found, words: [...found.words, ...words] };
+    const program = findServerProgram(process.env);
     const starting = startLocalServer({
       program,
       home,
       url,
       port: Number(new URL(url).port),
+      // A home that was used already has tokens, but perhaps none is known here.
+      ...(this.knowsToken(url) ? {} : { token: TOKEN_NAME }),
       environment: withoutOwn(process.env),
       signal: this.signal,
       timeoutSeconds: this.timeoutSeconds ?? LONGEST_START_SECONDS,

@@ -13,6 +13,8 @@ export interface StartOptions {
   readonly home: string;
   readonly url: string;
   readonly port: number;
+  /** The name of a token that it makes for whoever starts it; none unless given. */
+  readonly token?: string;
   readonly environment: NodeJS.ProcessEnv;
   readonly signal: AbortSignal;
   readonly timeoutSeconds: number;
@@ -21,15 +23,15 @@ export interface StartOptions {
 /** A server that was started. */
 export interface StartedServer {
   readonly pid: number;
-  /** The secret of its first token, where this start has made it. */
+  /** The secret of the token that this start has made. */
   readonly token: string | undefined;
 }
 
-const FIRST_TOKEN = /\bqz_[A-Za-z0-9_-]{20,}/;
+const SECRET = /\bqz_[A-Za-z0-9_-]{20,}/;
 
 /** Starts a server in the background and waits until it is ready. Stops it again where that fails. */
 export async function startLocalServer(options: StartOptions): Promise<StartedServer> {
-  const { program, home, url, port, environment, signal, timeoutSeconds } = options;
+  const { program, home, url, port, token, environment, signal, timeoutSeconds } = options;
   const paths = serverPaths(home);
   mkdirSync(home, { recursive: true, mode: 0o700 });
   const log = openSync(paths.log, "a", 0o600);
@@ -37,7 +39,8 @@ export async function startLocalServer(options: StartOptions): Promise<StartedSe
   // Appending, so that what is taken out of the file stays out.
   closeSync(words);
   const said = openSync(paths.words, "a", 0o600);
-  const child = spawn(program.program, [...program.words, "--port", String(port)], {
+  const asked = token === undefined ? [] : ["--token", token];
+  const child = spawn(program.program, [...program.words, "--port", String(port), ...asked], {
     detached: true,
     stdio: ["ignore", log, said],
     env: { ...environment, QUEZTL_HOME: home },
@@ -50,12 +53,14 @@ export async function startLocalServer(options: StartOptions): Promise<StartedSe
   child.once("exit", (code, by) => (ended = `ended at once (${by ?? `exit status ${code}`})`));
   const failed = (problem: string) => {
     const last = printable(readFileSync(paths.words, "utf8")).trim().split("\n").at(-1) ?? "";
-    const shown = last === "" ? problem : `${problem}: ${last.replace(FIRST_TOKEN, "qz_…")}`;
+    const shown = last === "" ? problem : `${problem}: ${last.replace(SECRET, "qz_…")}`;
     return qctlErrors("QZ_QCTL_SERVER_FAILED", { problem: shown, log: paths.log });
   };
   try {
     const until = performance.now() + timeoutSeconds * 1000;
-    while ((await healthOf(url)) !== "ready") {
+    // It tells its token once it answers.
+    const told = () => token === undefined || SECRET.test(readFileSync(paths.words, "utf8"));
+    while ((await healthOf(url)) !== "ready" || !told()) {
       if (ended !== undefined) throw failed(ended);
       if (signal.aborted)
         throw qctlErrors("QZ_QCTL_INTERRUPTED", { after: "; the server is stopped again" });
@@ -73,8 +78,8 @@ export async function startLocalServer(options: StartOptions): Promise<StartedSe
   }
   const pid = child.pid ?? 0;
   writeRecord(paths, { pid, url, started: startOf(pid) });
-  const token = FIRST_TOKEN.exec(readFileSync(paths.words, "utf8"))?.[0];
+  const secret = SECRET.exec(readFileSync(paths.words, "utf8"))?.[0];
   // The secret goes to the context's file only.
-  if (token !== undefined) truncateSync(paths.words, 0);
-  return { pid, token };
+  if (secret !== undefined) truncateSync(paths.words, 0);
+  return { pid, token: secret };
 }
