@@ -18,6 +18,7 @@ import { learnFrom } from "./attempt-learning.ts";
 import { AttemptRecords } from "./attempt-records.ts";
 import { answerIn, collectResults } from "./attempt-results.ts";
 import { AttemptSteps } from "./attempt-steps.ts";
+import { lastWords } from "./last-words.ts";
 import { ProgressLines } from "./progress-lines.ts";
 import type { RunnerParts } from "./runner-parts.ts";
 import { TaskFolder } from "./task-folder.ts";
@@ -114,6 +115,7 @@ export class Attempt {
     } finally {
       clearTimeout(timer);
     }
+    if (end.outcome === "lost") await this.#keepLastWords();
     // Whoever takes over finds everything as it is now.
     if (this.#stopped === "let-go") return;
     try {
@@ -315,6 +317,14 @@ export class Attempt {
     if (this.#stopped !== undefined) return endOfStopped(this.#stopped, this.#task);
     this.#parts.log.warn({ err: cause, task: this.#task.id, vm: this.#vm }, "an attempt failed");
     return endOfFailure(cause);
+  }
+
+  /** Before the VM goes, what its console can tell of why it was lost. */
+  async #keepLastWords(): Promise<void> {
+    if (this.#stopped === "let-go" || this.#vm === undefined) return;
+    const words = await lastWords(this.#parts.fleet.find(this.#vm));
+    if (words !== undefined)
+      await this.#log.say("system", `the VM's console said last:\n${words}\n`);
   }
 
   /** Learns, and writes down how it ended. */
