@@ -27,9 +27,9 @@ import { helpers } from "./system/helpers.ts";
 import { TASK_TRAP } from "./system/task-switch.ts";
 
 /** Arena of guest memory that the shared decoded code takes, and each vCPU, in bytes. */
-export const CODE_ARENA_BYTES = 96 * 1024 * 1024;
+export const CODE_ARENA_BYTES = 72 * 1024 * 1024;
 export const VCPU_ARENA_BYTES = 1024 * 1024;
-const RECORD_BYTES = 88 * 1024 * 1024;
+const RECORD_BYTES = 64 * 1024 * 1024;
 
 /** The interpreter counts its budget in 32 bits. */
 const MOST_IN_ONE_SLICE = 0x3fffffff;
@@ -462,7 +462,7 @@ export class Vcpu extends Core {
     this.view.setInt32(this.state + State.Rip, low, true);
     this.view.setInt32(this.state + State.Rip + 4, high, true);
     if (this.view.getUint16(record + Record.Entry, true) === PseudoEntry.Straddle) {
-      return this.#guard(() => this.#straddle(low, high), 0);
+      return this.#guard(() => this.#straddle(low, high, record), 0);
     }
     const { code } = this.board;
     const { generation } = code;
@@ -473,8 +473,11 @@ export class Vcpu extends Core {
     return found;
   }
 
-  /** The record of an instruction that begins in one page and ends in the next. */
-  #straddle(ripLow: number, ripHigh: number): number {
+  /**
+   * The record of an instruction that begins in one page and ends in the next.
+   * @param standIn the record in its place in a block: in 64-bit code the interpreter finds the other by it from now on.
+   */
+  #straddle(ripLow: number, ripHigh: number, standIn = 0): number {
     const { memory, code } = this.board;
     const { linear } = this;
     const low = linear.long ? ripLow : (ripLow + this.u32(State.CodeBase)) | 0;
@@ -486,11 +489,19 @@ export class Vcpu extends Core {
     if (first < 0 || second < 0) raise(Vector.InvalidOpcode);
     this.#setRipPage(ripLow, ripHigh, low & 0xfff);
     const known = code.straddle(this.codeMode, first);
-    if (known?.second === second) return known.record;
-    const bytes = new Uint8Array(head + 15);
-    bytes.set(memory.bytes.subarray(first, first + head));
-    bytes.set(memory.bytes.subarray(second, second + 15), head);
-    return code.straddling(this.codeMode, first, second, bytes);
+    const { generation } = code;
+    let found = known?.second === second ? known.record : 0;
+    if (found === 0) {
+      const bytes = new Uint8Array(head + 15);
+      bytes.set(memory.bytes.subarray(first, first + head));
+      bytes.set(memory.bytes.subarray(second, second + 15), head);
+      found = code.straddling(this.codeMode, first, second, bytes);
+    }
+    if (standIn !== 0 && linear.long && code.generation === generation) {
+      this.view.setBigUint64(standIn + Record.Immediate, BigInt(second), true);
+      this.view.setUint32(standIn + Record.Link, found, true);
+    }
+    return found;
   }
 
   #segmentFault(field: number, offset: number, request: number): number {

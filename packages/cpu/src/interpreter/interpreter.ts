@@ -1,5 +1,7 @@
 import type { Shape } from "../semantics/context.ts";
+import { PseudoEntry } from "../execute/lower.ts";
 import { findRecord } from "../paging/jump-table.ts";
+import { ifCode, tlbEntryOf } from "../paging/place.ts";
 import { descriptions } from "../semantics/descriptions.ts";
 
 import { SegmentCheck, SegmentField, State } from "../state/layout.ts";
@@ -288,6 +290,10 @@ function defineRun(
               };
               const bodies: (() => void)[] = [];
               bodies[Handler.Stale] = () => {
+                ifStraddle(f, state, record.get, (known) => {
+                  f.set(record, known);
+                  f.br(again);
+                });
                 uncount();
                 saveLeft();
                 f.set(record, call<"i32">(imports.refresh, record.get));
@@ -429,6 +435,29 @@ function lookUp(
         call<"i32">(find, i32.wrap_i64(rip.get), i32.wrap_i64(i64.shr_u(rip.get, i64.const(32)))),
       );
       f.if(i32.eqz(record.get), failed);
+    });
+  });
+}
+
+/**
+ * Goes on with the record of an instruction in two pages that the host found for the one that stands for it in its block, if
+ * the second page is still where it was and the bytes are as they were.
+ */
+function ifStraddle(f: FunctionBuilder, state: I32, record: I32, then: (known: I32) => void): void {
+  f.scope(() => {
+    const isStraddle = i32.eq(i32.load16_u(record, Record.Entry), i32.const(PseudoEntry.Straddle));
+    const known = f.let(i32.load(record, Record.Link));
+    f.if(i32.and(isStraddle, i32.ne(known, i32.const(0))), () => {
+      const next = f.let(i64.add(i64.load(state, State.RipPage), i64.const(4096)));
+      const entry = f.let(tlbEntryOf(i32.load(state, State.Tlb), next));
+      ifCode(f, next, entry, (place) => {
+        const there =
+          place.type === "i64"
+            ? i64.eq(place, i64.load(record, Record.Immediate))
+            : i32.eq(place, i32.load(record, Record.Immediate));
+        const fresh = i32.ne(i32.load16_u(known, Record.Handler), i32.const(Handler.Stale));
+        f.if(i32.and(there, fresh), () => then(known));
+      });
     });
   });
 }
