@@ -27,9 +27,9 @@ import { helpers } from "./system/helpers.ts";
 import { TASK_TRAP } from "./system/task-switch.ts";
 
 /** Arena of guest memory that the shared decoded code takes, and each vCPU, in bytes. */
-export const CODE_ARENA_BYTES = 72 * 1024 * 1024;
+export const CODE_ARENA_BYTES = 32 * 1024 * 1024;
 export const VCPU_ARENA_BYTES = 1024 * 1024;
-const RECORD_BYTES = 64 * 1024 * 1024;
+const RECORD_BYTES = 24 * 1024 * 1024;
 
 /** The interpreter counts its budget in 32 bits. */
 const MOST_IN_ONE_SLICE = 0x3fffffff;
