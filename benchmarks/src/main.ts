@@ -20,18 +20,31 @@ const folder = join(import.meta.dirname, "..");
 const known = globSync("*.bench.ts", { cwd: folder })
   .map((path) => path.replace(".bench.ts", ""))
   .sort();
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    rounds: { type: "string" },
-    quick: { type: "boolean", default: false },
-    case: { type: "string", default: "" },
-    keep: { type: "boolean", default: false },
-  },
-});
+const USAGE = `Usage: pnpm bench [NAME…] [--rounds=N] [--quick] [--case=TEXT [--keep]]
+
+  NAME         ${known.join(", ")}; all unless given
+  --rounds=N   How many rounds, the peers in turns; a bench has its own number
+  --quick      Three rounds, to see that it works; nothing is written
+  --case=TEXT  Only cases with that in their name, or of that group; nothing is written
+  --keep       What --case has measured takes its place among the results written before
+
+Examples:
+  pnpm bench cpu --quick --case=double
+  pnpm bench virtio --rounds=5`;
+
+const { values, positionals } = parsed();
+if (values.help) {
+  console.log(USAGE);
+  process.exit();
+}
 const unknown = positionals.filter((name) => !known.includes(name));
 if (unknown.length > 0) {
   console.error(`No benchmark ${unknown.join(", ")}; there are: ${known.join(", ")}.`);
+  process.exit(2);
+}
+
+if (values.rounds !== undefined && !/^[1-9]\d{0,3}$/.test(values.rounds)) {
+  console.error(`--rounds must be a number from 1 to 9999, not ${values.rounds}.`);
   process.exit(2);
 }
 
@@ -43,6 +56,24 @@ console.log(
 for (const name of positionals.length > 0 ? positionals : known) await runBench(name);
 // What a bench left running, such as guests, goes with this.
 process.exit();
+
+function parsed() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        rounds: { type: "string" },
+        quick: { type: "boolean", default: false },
+        case: { type: "string", default: "" },
+        keep: { type: "boolean", default: false },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    });
+  } catch (problem) {
+    console.error(`${problem instanceof Error ? problem.message : String(problem)}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}
 
 async function runBench(name: string): Promise<void> {
   const path = pathToFileURL(join(folder, `${name}.bench.ts`)).href;
