@@ -10,5 +10,7 @@ heedBranchHints();
 // Compiled once per computer, not once per machine. What is cached is written now, too: many a machine ends by a signal.
 enableCompileCache();
 setTimeout(flushCompileCache, FLUSH_AFTER_MS).unref();
+const { keepInterpreter } = await import("./kept-interpreter.ts");
+keepInterpreter();
 const { queztlVm } = await import("./queztl-vm.ts");
 await queztlVm();

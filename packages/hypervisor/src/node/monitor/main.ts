@@ -5,6 +5,7 @@
  */
 import { closeSync, writeSync } from "node:fs";
 import { heedBranchHints } from "../branch-hints.ts";
+import { keepInterpreter } from "../kept-interpreter.ts";
 import { standBy } from "../standby/stand-by.ts";
 import { serveVm } from "./serve.ts";
 
@@ -29,6 +30,7 @@ function tellLast(line: string): void {
 }
 
 heedBranchHints();
+keepInterpreter();
 const [how, folder = "."] = process.argv.slice(2);
 if (how === "--standby") await standBy(folder, { ready: () => tell("ready"), over: tellLast });
 else await serveVm(how ?? ".", tellLast);
