@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { INIT_LINE } from "@queztl/images";
 import { buildImage } from "@queztl/images/node";
-import { qemuTcg, queztlVm } from "./src/emulators.ts";
+import { builtQueztlVm, qemuTcg } from "./src/emulators.ts";
 import type { Emulator, MachineFiles } from "./src/emulators.ts";
 import { defineBench } from "./src/index.ts";
 import type { Case, Subject } from "./src/index.ts";
@@ -55,7 +55,7 @@ function boot(name: string, append: string): Case {
     name,
     unit: "s",
     better: "lower",
-    ours: subject("queztl-vm", queztlVm),
+    ours: { ...subject("queztl-vm", builtQueztlVm), setup: builtQueztlVm.setup },
     peers: [subject("qemu tcg", qemuTcg)],
   };
 }
