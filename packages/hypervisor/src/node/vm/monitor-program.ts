@@ -42,6 +42,8 @@ export function spawnMonitor(
     windowsHide: true,
     env: {
       ...(Object.fromEntries(inherited) as Record<string, string>),
+      // The interpreter as it was compiled before is there.
+      QUEZTL_HOME: home,
       // Modules are compiled, and stripped of their types, by the first monitor only.
       NODE_COMPILE_CACHE: join(home, "cache", "code"),
       // What compiling takes is given back only from glibc's main arena.
