@@ -110,7 +110,10 @@ test("a machine that stands by is killed while a VM takes it → a VM, or a code
     const making = Vm.create({ home, ...SIZE }).then(
       async (vm) => {
         await vm.exec(["true"]).catch(() => undefined);
-        return (await vm.inspect()).state;
+        // A process that was killed is there until its memory is given back.
+        let { state } = await vm.inspect();
+        for (; state === "starting"; { state } = await vm.inspect()) await sleep(20);
+        return state;
       },
       (error: unknown) => (isQueztlError(error) ? error.code : String(error)),
     );
