@@ -66,20 +66,7 @@ export class Tokens {
       if (row === undefined) {
         throw serverErrors("QZ_SERVER_NOT_FOUND", { kind: "token", wanted: token });
       }
-      if (row.revokedAt !== null) return tokenOf(row);
-      row.revokedAt = new Date();
-      await this.#records
-        .update(tokens)
-        .set({ revokedAt: row.revokedAt })
-        .where(eq(tokens.id, token));
-      this.#known.delete(row.hash);
-      await this.#events.record({
-        type: "token.revoked",
-        subject: row.id,
-        message: `token ${row.name} was revoked`,
-        actor: principal.tokenId,
-        requestId,
-      });
+      if (row.revokedAt === null) await this.#revoke(row, { actor: principal.tokenId, requestId });
       return tokenOf(row);
     },
   };
@@ -95,8 +82,11 @@ export class Tokens {
   /** Makes an administrator's token; those of the same name are revoked. */
   async makeAnew(name: string): Promise<string> {
     const same = and(eq(tokens.name, name), isNull(tokens.revokedAt));
-    await this.#records.update(tokens).set({ revokedAt: new Date() }).where(same);
-    const { secret } = await this.make({ name, scopes: ["admin"] }, { actor: "system" });
+    const by = { actor: "system" };
+    for (const row of await this.#records.select().from(tokens).where(same)) {
+      await this.#revoke(row, by);
+    }
+    const { secret } = await this.make({ name, scopes: ["admin"] }, by);
     return secret;
   }
 
@@ -125,6 +115,21 @@ export class Tokens {
       ...by,
     });
     return { token: tokenOf(row), secret };
+  }
+
+  async #revoke(row: Row, by: { actor: string; requestId?: string }): Promise<void> {
+    row.revokedAt = new Date();
+    await this.#records
+      .update(tokens)
+      .set({ revokedAt: row.revokedAt })
+      .where(eq(tokens.id, row.id));
+    this.#known.delete(row.hash);
+    await this.#events.record({
+      type: "token.revoked",
+      subject: row.id,
+      message: `token ${row.name} was revoked`,
+      ...by,
+    });
   }
 
   async #find(hash: string): Promise<Row | undefined> {
