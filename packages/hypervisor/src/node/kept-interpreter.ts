@@ -46,8 +46,8 @@ function withNatives<Result>(work: () => Result): Result {
 }
 
 /**
- * Has the interpreter of this process's machines taken as V8 compiled it for the machine before, which saves the half second in
- * which it runs as compiled in haste. Kept below `home`, QUEZTL_HOME or `~/.queztl` unless given; whatever is wrong
+ * Has the interpreter of this process's machines taken as V8 compiled it for the machine before, which saves the time in which
+ * it runs as compiled in haste. Kept below `home`, QUEZTL_HOME or `~/.queztl` unless given; whatever is wrong
  * there only makes the interpreter be compiled again.
  */
 export function keepInterpreter(
@@ -75,7 +75,7 @@ const sha256 = (...parts: Uint8Array[]): Buffer => {
   return hash.digest();
 };
 
-/** Compiled code in a file: its SHA-256, then itself. Another V8 or other bytes have another file. */
+/** Compiled code in a file: its SHA-256, then itself. Another V8, other flags or other bytes have another file. */
 export class KeptCode {
   readonly #folder: string;
   readonly #path: string;
@@ -83,7 +83,9 @@ export class KeptCode {
 
   constructor(folder: string, bytes: Uint8Array) {
     const { v8, modules } = process.versions;
-    const version = `${v8} ${modules} ${process.arch} ${process.platform}\n`;
+    // V8 refuses what it compiled with other flags: processes with others would overwrite it by turns.
+    const flags = `${process.execArgv.join(" ")} ${process.env["NODE_OPTIONS"] ?? ""}`;
+    const version = `${v8} ${modules} ${process.arch} ${process.platform} ${flags}\n`;
     const key = sha256(Buffer.from(version), bytes).toString("hex").slice(0, 16);
     this.#folder = folder;
     this.#path = join(folder, `interpreter-${key}`);
