@@ -17,6 +17,7 @@ const E820_ENTRIES = 0x1e8;
 const E820_TABLE = 0x2d0;
 const TYPE_OF_LOADER = 0x210;
 const LOADFLAGS = 0x211;
+const CODE32_START = 0x214;
 const RAMDISK_IMAGE = 0x218;
 const RAMDISK_SIZE = 0x21c;
 const COMMAND_LINE_POINTER = 0x228;
@@ -26,6 +27,8 @@ const LOADED_HIGH = 1;
 export interface BootParams {
   /** The bzImage's setup header, or undefined for an ELF kernel, which has none. */
   readonly setupHeader: Uint8Array | undefined;
+  /** Where a bzImage's protected-mode code lies; undefined for an ELF kernel. */
+  readonly codeAddress: number | undefined;
   readonly commandLineAddress: number;
   readonly initrd: { readonly address: number; readonly length: number } | undefined;
   readonly memoryMap: readonly MemoryMapEntry[];
@@ -49,6 +52,7 @@ export function bootParams(params: BootParams): Uint8Array<ArrayBuffer> {
   else putElfHeader(view);
   view.setUint8(TYPE_OF_LOADER, LOADER_UNDEFINED);
   view.setUint8(LOADFLAGS, view.getUint8(LOADFLAGS) | LOADED_HIGH);
+  if (params.codeAddress !== undefined) view.setUint32(CODE32_START, params.codeAddress, true);
   view.setUint32(COMMAND_LINE_POINTER, params.commandLineAddress, true);
   view.setUint32(RAMDISK_IMAGE, initrd?.address ?? 0, true);
   view.setUint32(RAMDISK_SIZE, initrd?.length ?? 0, true);

@@ -50,7 +50,7 @@ export interface BootCpuState {
 /** What a loaded kernel expects: guest memory is written, and this CPU state makes it start. */
 export interface BootPlan {
   /** Which protocol starts it. */
-  readonly kind: "linux64" | "pvh" | "multiboot" | "flat";
+  readonly kind: "linux64" | "linux32" | "pvh" | "multiboot" | "flat";
   readonly mode: CpuMode;
   /** Guest-physical address of the first instruction. */
   readonly entry: number;

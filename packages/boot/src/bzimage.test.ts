@@ -25,10 +25,17 @@ test("a bzImage → what its setup header says", () => {
   });
 });
 
-test("a 32-bit bzImage, and one of an old protocol → QZ_BOOT_NOT_64_BIT", () => {
-  for (const options of [{ xloadflags: 0 }, { protocol: 0x20b }]) {
+test("a 32-bit bzImage, and one of a protocol before the 64-bit entry → no 64-bit entry", () => {
+  expect(parseSetupHeader(makeBzImage()).entry64).toBe(true);
+  for (const options of [{ xloadflags: 0 }, { protocol: 0x20b }, { protocol: 0x20a }]) {
+    expect(parseSetupHeader(makeBzImage(options)).entry64).toBe(false);
+  }
+});
+
+test("a boot protocol before 2.10, and a zImage → QZ_BOOT_UNSUPPORTED", () => {
+  for (const options of [{ protocol: 0x209 }, { protocol: 0x204 }, { loadFlags: 0 }]) {
     expect(() => parseSetupHeader(makeBzImage(options))).toThrow(
-      expect.objectContaining({ code: "QZ_BOOT_NOT_64_BIT" }),
+      expect.objectContaining({ code: "QZ_BOOT_UNSUPPORTED" }),
     );
   }
 });

@@ -9,8 +9,14 @@ export const SETUP_HEADER_OFFSET = 0x1f1;
 const SECTOR_BYTES = 512;
 const HEADER_MAGIC = 0x53726448; // "HdrS"
 const XLF_KERNEL_64 = 1;
+const LOADED_HIGH = 1;
 
-/** What the setup header of a bzImage says (Linux boot protocol 2.12 and later). */
+/** The first protocol that says where a kernel wants to be and how much memory it needs there: 2.10. */
+const OLDEST_PROTOCOL = 0x20a;
+/** The first protocol with a 64-bit entry: 2.12. */
+const PROTOCOL_ENTRY64 = 0x20c;
+
+/** What the setup header of a bzImage says (Linux boot protocol 2.10 and later). */
 export interface SetupHeader {
   /** The boot protocol's version, major in the high byte: 0x020f is 2.15. */
   readonly version: number;
@@ -28,6 +34,8 @@ export interface SetupHeader {
   /** The highest address a byte of the initrd may have. */
   readonly initrdAddressMax: number;
   readonly xloadflags: number;
+  /** Whether it has the 64-bit entry; without, it is a 32-bit kernel. Every bzImage has the 32-bit entry. */
+  readonly entry64: boolean;
   /** The compressed kernel, as offset and length in the file, in bytes. */
   readonly payloadOffset: number;
   readonly payloadLength: number;
@@ -46,8 +54,8 @@ export function isBzImage(file: Uint8Array): boolean {
 
 /**
  * Reads and checks a bzImage's setup header.
- * @throws QZ_BOOT_UNKNOWN_KERNEL without the header's magic, QZ_BOOT_NOT_64_BIT for a kernel without the 64-bit
- * entry, QZ_BOOT_TRUNCATED and QZ_BOOT_MALFORMED for a damaged one.
+ * @throws QZ_BOOT_UNKNOWN_KERNEL without the header's magic, QZ_BOOT_UNSUPPORTED for a boot protocol before 2.10 and for a
+ * zImage, QZ_BOOT_TRUNCATED and QZ_BOOT_MALFORMED for a damaged one.
  */
 export function parseSetupHeader(file: Uint8Array): SetupHeader {
   if (!isBzImage(file)) {
@@ -55,14 +63,11 @@ export function parseSetupHeader(file: Uint8Array): SetupHeader {
   }
   const view = new ByteView(file, "the bzImage");
   const version = view.u16(0x206);
-  if (version < 0x20c) {
-    const reason = `boot protocol ${version >> 8}.${version & 0xff}, the 64-bit entry came with 2.12`;
-    throw bootError("QZ_BOOT_NOT_64_BIT", { reason });
+  if (version < OLDEST_PROTOCOL) {
+    throw unsupported(`it has boot protocol ${version >> 8}.${version & 0xff}, 2.10 is needed`);
   }
+  if (!(view.u8(0x211) & LOADED_HIGH)) throw unsupported("it is a zImage, to be loaded low");
   const xloadflags = view.u16(0x236);
-  if (!(xloadflags & XLF_KERNEL_64)) {
-    throw bootError("QZ_BOOT_NOT_64_BIT", { reason: "a 32-bit bzImage" });
-  }
   const kernelOffset = ((view.u8(0x1f1) || 4) + 1) * SECTOR_BYTES;
   // The jump over the header ends it: its displacement counts from 0x202.
   const raw = view.slice(SETUP_HEADER_OFFSET, 0x202 + view.u8(0x201) - SETUP_HEADER_OFFSET);
@@ -82,6 +87,7 @@ export function parseSetupHeader(file: Uint8Array): SetupHeader {
     commandLineBytes: view.u32(0x238),
     initrdAddressMax: view.u32(0x22c),
     xloadflags,
+    entry64: version >= PROTOCOL_ENTRY64 && (xloadflags & XLF_KERNEL_64) !== 0,
     payloadOffset: kernelOffset + view.u32(0x248),
     payloadLength: view.u32(0x24c),
     kernelVersion: versionString(view),
@@ -124,6 +130,10 @@ function versionString(view: ByteView): string | undefined {
   const end = view.bytes.indexOf(0, start);
   if (end < 0 || end - start > 512) return undefined;
   return new TextDecoder("latin1").decode(view.slice(start, end - start));
+}
+
+function unsupported(reason: string) {
+  return bootError("QZ_BOOT_UNSUPPORTED", { what: "this bzImage", reason });
 }
 
 function malformed(reason: string) {

@@ -13,7 +13,7 @@ export const LOW_LAYOUT = {
   end: 0x8_0000,
 } as const;
 
-// Linux fixes these two selectors for the 64-bit protocol (boot.rst, "64-bit Boot Protocol").
+// Linux fixes these two selectors for both protocols (boot.rst, "32-bit Boot Protocol" and "64-bit Boot Protocol").
 const CODE_SELECTOR = 0x10;
 const DATA_SELECTOR = 0x18;
 const TASK_SELECTOR = 0x20;
@@ -42,7 +42,7 @@ const RFLAGS_RESERVED = 2;
 
 type Registers = BootCpuState["registers"];
 
-/** Protected mode without paging, flat segments (PVH and multiboot). Writes the GDT. */
+/** Protected mode without paging, flat segments (PVH, multiboot and Linux' 32-bit protocol). Writes the GDT. */
 export function protectedState(placement: Placement, registers: Registers): BootCpuState {
   const gdt = putGdt(placement, CODE32);
   return {

@@ -6,7 +6,7 @@ export const bootErrors = {
   QZ_BOOT_UNKNOWN_KERNEL: {
     status: "invalid",
     message:
-      "this file is no kernel that can be started ({reason}): give a bzImage, an ELF kernel or a multiboot kernel for x86-64",
+      "this file is no kernel that can be started ({reason}): give a bzImage, an ELF kernel or a multiboot kernel for x86",
   },
   QZ_BOOT_TRUNCATED: {
     status: "invalid",
@@ -18,11 +18,12 @@ export const bootErrors = {
   },
   QZ_BOOT_WRONG_ARCHITECTURE: {
     status: "invalid",
-    message: "this kernel is for {found}: give one for x86-64",
+    message: "this kernel is for {found}: give one for x86",
   },
   QZ_BOOT_NOT_64_BIT: {
     status: "invalid",
-    message: "this kernel has no 64-bit entry ({reason}): give an x86-64 kernel",
+    message:
+      "this kernel has no 64-bit entry ({reason}): start it at its 32-bit entry, or give an x86-64 kernel",
   },
   QZ_BOOT_UNSUPPORTED: {
     status: "invalid",

@@ -32,11 +32,11 @@ export interface LoadKernelOptions {
   /** Ranges the guest must not take for RAM or devices of its own choice, such as the ECAM. */
   readonly reserved?: readonly MemoryRange[];
   /**
-   * How an ELF kernel is started: "pvh" by its PVH note, "linux64" at its 64-bit entry with boot_params,
-   * "multiboot" by its multiboot header. Default: PVH if it has the note, then multiboot if it has the header, then
-   * linux64.
+   * How a kernel is started: "pvh" by its PVH note, "linux64" or "linux32" at Linux' 64-bit or 32-bit entry with boot_params,
+   * "multiboot" by its multiboot header. Default for an ELF kernel: PVH if it has the note, then multiboot if it has the
+   * header, then Linux; for a bzImage Linux. Linux is started by its 64-bit entry if it has one.
    */
-  readonly entry?: "pvh" | "linux64" | "multiboot";
+  readonly entry?: "pvh" | "linux64" | "linux32" | "multiboot";
   /** The file is no kernel format: copy it here as it is. */
   readonly flat?: FlatImage;
 }

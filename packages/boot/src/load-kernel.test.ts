@@ -67,6 +67,39 @@ test("a bzImage → long mode at its 64-bit entry, boot_params in rsi", () => {
   ]);
 });
 
+test("a 32-bit bzImage → protected mode at its 32-bit entry, boot_params in esi", () => {
+  const memory = guest();
+  const kernel = makeBzImage({ xloadflags: 0 });
+  const plan = loadKernel(memory, { kernel, initrd, commandLine: "quiet" });
+  expect(plan).toMatchObject({
+    kind: "linux32",
+    mode: "protected32",
+    entry: 0x100_0000,
+    kernelVersion: "6.1.0-test (nobody@nowhere)",
+    cpu: { cr0: 0x11, cr3: 0, cr4: 0, efer: 0, rflags: 2 },
+  });
+  const { cpu } = plan;
+  // EBP, EDI and EBX must be zero: they are not named, so they are as after a reset.
+  expect(cpu.registers).toEqual({ rip: 0x100_0000, rsi: 0x7000 });
+  expect(cpu.cs).toMatchObject({ selector: 0x10, base: 0, limit: 0xffff_ffff, attributes: 0xc09b });
+  expect(cpu.data).toMatchObject({ selector: 0x18, base: 0, limit: 0xffff_ffff });
+  expect(memory.readUint64(cpu.gdt.base + 0x10)).toBe(0x00cf_9b00_0000_ffffn);
+  expect(memory.readUint64(cpu.gdt.base + 0x18)).toBe(0x00cf_9300_0000_ffffn);
+  expect(memory.readUint32(0x7000 + 0x214)).toBe(0x100_0000);
+  expect(text(memory, memory.readUint32(0x7000 + 0x228))).toBe("quiet");
+});
+
+test("a 64-bit bzImage when asked, and a 32-bit ELF kernel → the 32-bit entry", () => {
+  const asked = loadKernel(guest(), { kernel: makeBzImage(), entry: "linux32" });
+  expect(asked).toMatchObject({ kind: "linux32", mode: "protected32", entry: 0x100_0000 });
+  const memory = guest();
+  const elf = loadKernel(memory, { kernel: makeElf({ bits: 32 }), initrd });
+  expect(elf).toMatchObject({ kind: "linux32", mode: "protected32", entry: 0x100_0000 });
+  const params = elf.cpu.registers.rsi ?? 0;
+  expect(memory.readUint32(params + 0x202)).toBe(0x53726448);
+  expect(memory.readUint32(params + 0x218)).toBe(elf.initrd?.address);
+});
+
 test("long mode → page tables map 4 GiB to themselves, and the GDT has Linux' selectors", () => {
   const memory = guest();
   const { cpu } = loadKernel(memory, { kernel: makeBzImage() });
@@ -219,8 +252,11 @@ test("files that are no kernel for this machine → coded errors, guest memory u
     [{ kernel: new Uint8Array(5000).fill(0x41) }, "QZ_BOOT_UNKNOWN_KERNEL"],
     [{ kernel: arm }, "QZ_BOOT_WRONG_ARCHITECTURE"],
     [{ kernel: makeElf({ machine: 183 }) }, "QZ_BOOT_WRONG_ARCHITECTURE"],
-    [{ kernel: makeElf({ bits: 32 }) }, "QZ_BOOT_NOT_64_BIT"],
-    [{ kernel: makeBzImage({ xloadflags: 0 }) }, "QZ_BOOT_NOT_64_BIT"],
+    [{ kernel: makeElf({ bits: 32 }), entry: "linux64" }, "QZ_BOOT_NOT_64_BIT"],
+    [{ kernel: makeBzImage({ xloadflags: 0 }), entry: "linux64" }, "QZ_BOOT_NOT_64_BIT"],
+    [{ kernel: makeElf(), entry: "linux32" }, "QZ_BOOT_UNSUPPORTED"],
+    [{ kernel: makeBzImage({ protocol: 0x206 }) }, "QZ_BOOT_UNSUPPORTED"],
+    [{ kernel: makeBzImage({ xloadflags: 0, loadFlags: 0 }) }, "QZ_BOOT_UNSUPPORTED"],
     [{ kernel: makeBzImage().subarray(0, 1000) }, "QZ_BOOT_TRUNCATED"],
     [{ kernel: makeBzImage({ preferredAddress: 0x1000 }) }, "QZ_BOOT_MALFORMED"],
     [{ kernel: makeElf({ entry: 0x5n }) }, "QZ_BOOT_MALFORMED"],
@@ -278,7 +314,9 @@ test("kernels with any bytes altered or cut → loaded or a coded error", () => 
   const load = 0x20_0000;
   const samples = [
     makeBzImage(),
+    makeBzImage({ xloadflags: 0 }),
     makeElf({ pvhEntry: 0x100_0000 }),
+    makeElf({ bits: 32 }),
     makeElf({ bits: 32, extra: makeMultibootHeader(3) }),
     makeMultibootHeader(0x1_0000, [load, load, 0, 0, load]),
   ];

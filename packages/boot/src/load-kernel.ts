@@ -14,10 +14,12 @@ import { loadPvh } from "./pvh.ts";
 /**
  * Loads a kernel with its initrd, command line and ACPI tables into guest memory, and says in which
  * state the boot CPU must start. The format is told by the file's first bytes: a bzImage (Linux boot protocol
- * 2.12 or later, by its 64-bit entry), an ELF kernel (PVH, multiboot 1 or Linux' own entry) or a multiboot 1
- * kernel of another format; anything else needs `flat`. Nothing is written before everything was checked.
- * @throws QZ_BOOT_UNKNOWN_KERNEL, QZ_BOOT_WRONG_ARCHITECTURE, QZ_BOOT_NOT_64_BIT, QZ_BOOT_TRUNCATED and QZ_BOOT_MALFORMED for a
- * file that is no such kernel; QZ_BOOT_UNSUPPORTED for one that wants what this loader has not;
+ * 2.10 or later, by its 64-bit entry or, of a 32-bit kernel, by its 32-bit entry), an ELF kernel (PVH, multiboot 1 or Linux'
+ * own entry) or a multiboot 1 kernel of another format; anything else needs `flat`. Nothing is written before everything
+ * was checked.
+ * @throws QZ_BOOT_UNKNOWN_KERNEL, QZ_BOOT_WRONG_ARCHITECTURE, QZ_BOOT_TRUNCATED and QZ_BOOT_MALFORMED for a
+ * file that is no such kernel; QZ_BOOT_UNSUPPORTED for one that wants what this loader has not; QZ_BOOT_NOT_64_BIT for a
+ * 32-bit one that is to start at a 64-bit entry;
  * QZ_BOOT_NO_ROOM and QZ_BOOT_OVERLAP when it does not fit; QZ_BOOT_COMMAND_LINE.
  */
 export function loadKernel(memory: GuestMemory, options: LoadKernelOptions): BootPlan {

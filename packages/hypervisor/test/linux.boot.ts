@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
+import type { Flavour } from "@queztl/images";
 import { Guest, imageOf, kernelOf } from "./guest.ts";
 
 const LARGE_BYTES = 20_000_000;
@@ -9,7 +11,7 @@ const MINUTES = 60_000;
 const TROUBLE =
   /warning|oops|unreliable|calibration failed|lockup|stall|call trace|general protection|hung task/i;
 
-async function boot(flavour: "cloud" | "generic", size: { cpus: number; memoryMib: number }) {
+async function boot(flavour: Flavour, size: { cpus: number; memoryMib: number }) {
   const image = await imageOf(flavour);
   if (typeof image === "string") throw new Error(image);
   const guest = await Guest.boot({ ...(await kernelOf(image)), ...size }, 10 * MINUTES);
@@ -50,6 +52,8 @@ describe.each([
   ["generic", 1, 2048],
   ["generic", 2, 256],
   ["generic", 2, 2048],
+  ["i386", 1, 256],
+  ["i386", 2, 2048],
 ] as const)("%s kernel, %i processors, %i MiB", (flavour, cpus, memoryMib) => {
   test("boots to a shell that works, without trouble in its log", async () => {
     const { guest, image } = await boot(flavour, { cpus, memoryMib });
@@ -84,6 +88,18 @@ describe.each([
     await guest.type("poweroff");
     expect(await guest.machine.ended).toEqual({ reason: "power-off" });
   });
+});
+
+test("a 32-bit bzImage as Debian ships it → its 32-bit entry, unpacks itself, a shell that works", async () => {
+  const image = await imageOf("i386");
+  if (typeof image === "string") throw new Error(image);
+  const kernel = await readFile(image.bzImage.path);
+  const options = { ...(await kernelOf(image, "cryptomgr.notests=1")), kernel };
+  await using guest = await Guest.boot(options, 10 * MINUTES);
+  expect(await guest.run("uname -rm")).toBe(`${image.release} i686`);
+  expect(await guest.run("awk 'BEGIN { printf \"%.9f\", 355 / 113 * 1e3 }'")).toBe(
+    "3141.592920354",
+  );
 });
 
 test("a large file's checksum → the host's; an idle guest; reboot; the power button", async () => {

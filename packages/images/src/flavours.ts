@@ -1,5 +1,8 @@
-/** The kernels an image can be made with: Debian's small cloud kernel, or the generic one with a display. */
-export type Flavour = "cloud" | "generic";
+/**
+ * The kernels an image can be made with: Debian's small cloud kernel, the generic one with a display, or the generic 32-bit one
+ * (for 686 with PAE), whose image has a 32-bit busybox and no guest agent.
+ */
+export type Flavour = "cloud" | "generic" | "i386";
 
 /** What an image of a flavour is made of. */
 export interface FlavourRecipe {
@@ -72,6 +75,12 @@ export const flavours: Readonly<Record<Flavour, FlavourRecipe>> = {
   generic: {
     metaPackage: "linux-image-amd64",
     modules: [...MODULES, "virtio_gpu"],
+    dependencies: DEPENDENCIES,
+  },
+  i386: {
+    metaPackage: "linux-image-686-pae",
+    // Hot-plugged memory is there in 64-bit kernels only.
+    modules: MODULES.filter((name) => name !== "virtio_mem"),
     dependencies: DEPENDENCIES,
   },
 };

@@ -30,6 +30,16 @@ test("a module's .modinfo → its name, dependencies and aliases, dashes turned"
   expect(parseModule("kernel/a.ko", makeModule(["depends="])).depends).toEqual([]);
 });
 
+test("a 32-bit module → the same of it", () => {
+  const fields = ["license=GPL", "alias=virtio:d00000004v*", "depends=virtio"];
+  const read = (bits: 32 | 64) => {
+    const { data: _, ...said } = parseModule("kernel/char/virtio-rng.ko", makeModule(fields, bits));
+    return said;
+  };
+  expect(read(32)).toEqual(read(64));
+  expect(read(32).depends).toEqual(["virtio"]);
+});
+
 test("files that are no modules → QZ_IMAGES_BAD_MODULE", () => {
   const none = makeModule([]);
   none.set(new TextEncoder().encode(".other\0"), none.length - 3 * 64 - 24);
@@ -45,22 +55,25 @@ test("files that are no modules → QZ_IMAGES_BAD_MODULE", () => {
   }
 });
 
-test("a module with any bytes altered → read, or a coded error", () => {
-  const sample = makeModule(["depends=a,b", "alias=c"]);
-  const change = fc.tuple(fc.nat(sample.length - 1), fc.nat(255));
-  fc.assert(
-    fc.property(fc.array(change, { maxLength: 8 }), fc.nat(sample.length), (changes, length) => {
-      const bytes = sample.slice(0, length);
-      for (const [at, value] of changes) if (at < length) bytes[at] = value;
-      try {
-        parseModule("x.ko", bytes);
-      } catch (error) {
-        expect(isQueztlError(error, "QZ_IMAGES_BAD_MODULE"), String(error)).toBe(true);
-      }
-    }),
-    { numRuns: 500 },
-  );
-});
+test.each([32, 64] as const)(
+  "a %i-bit module with any bytes altered → read, or a coded error",
+  (bits) => {
+    const sample = makeModule(["depends=a,b", "alias=c"], bits);
+    const change = fc.tuple(fc.nat(sample.length - 1), fc.nat(255));
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 8 }), fc.nat(sample.length), (changes, length) => {
+        const bytes = sample.slice(0, length);
+        for (const [at, value] of changes) if (at < length) bytes[at] = value;
+        try {
+          parseModule("x.ko", bytes);
+        } catch (error) {
+          expect(isQueztlError(error, "QZ_IMAGES_BAD_MODULE"), String(error)).toBe(true);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  },
+);
 
 test("modules in any order → each after all it depends on", () => {
   const net = [

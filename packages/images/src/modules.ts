@@ -94,32 +94,42 @@ export function modulesAlias(modules: readonly KernelModule[]): string {
     .join("");
 }
 
-const SECTION_HEADER_BYTES = 64;
+/** Where the two classes of ELF files keep what is read of them: in the file's header, and in a section's. */
+const ELF_CLASSES = {
+  1: { headers: 32, headerBytes: 46, sectionBytes: 40, offset: 16, size: 20 },
+  2: { headers: 40, headerBytes: 58, sectionBytes: 64, offset: 24, size: 32 },
+} as const;
+
 const ascii = new TextDecoder("latin1");
 
 /** The zero-terminated strings of the .modinfo section. */
 function modinfo(path: string, data: Uint8Array): string[] {
   const bad = (reason: string) => imagesError("QZ_IMAGES_BAD_MODULE", { module: path, reason });
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  const elf64 = data.length >= 64 && view.getUint32(0) === 0x7f454c46 && data[4] === 2;
-  if (!elf64 || data[5] !== 1) throw bad("no 64-bit ELF file");
-  const headers = Number(view.getBigUint64(40, true));
-  const headerBytes = view.getUint16(58, true);
-  const count = view.getUint16(60, true);
-  const namesIndex = view.getUint16(62, true);
-  const inside = headerBytes === SECTION_HEADER_BYTES && headers + count * 64 <= data.length;
+  const isElf = data.length >= 64 && view.getUint32(0) === 0x7f454c46 && data[5] === 1;
+  const width = data[4];
+  if (!isElf || (width !== 1 && width !== 2)) throw bad("no ELF file for x86");
+  const at = ELF_CLASSES[width];
+  const word = (offset: number): number =>
+    width === 2 ? Number(view.getBigUint64(offset, true)) : view.getUint32(offset, true);
+  const headers = word(at.headers);
+  const headerBytes = view.getUint16(at.headerBytes, true);
+  const count = view.getUint16(at.headerBytes + 2, true);
+  const namesIndex = view.getUint16(at.headerBytes + 4, true);
+  const inside =
+    headerBytes === at.sectionBytes && headers + count * at.sectionBytes <= data.length;
   if (!inside || namesIndex >= count) throw bad("its section headers are damaged");
 
   const section = (index: number): Uint8Array => {
-    const at = headers + index * SECTION_HEADER_BYTES;
-    const offset = Number(view.getBigUint64(at + 24, true));
-    const size = Number(view.getBigUint64(at + 32, true));
+    const header = headers + index * at.sectionBytes;
+    const offset = word(header + at.offset);
+    const size = word(header + at.size);
     if (offset + size > data.length) throw bad("a section is cut");
     return data.subarray(offset, offset + size);
   };
   const names = section(namesIndex);
   for (let i = 0; i < count; i++) {
-    const nameAt = view.getUint32(headers + i * SECTION_HEADER_BYTES, true);
+    const nameAt = view.getUint32(headers + i * at.sectionBytes, true);
     if (ascii.decode(names.subarray(nameAt, nameAt + 9)) !== ".modinfo\0") continue;
     return ascii.decode(section(i)).split("\0");
   }

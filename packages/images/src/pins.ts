@@ -43,4 +43,22 @@ export const pinnedPackages: Readonly<Record<Flavour, ImagePackages>> = {
     },
     busybox: BUSYBOX,
   },
+  i386: {
+    kernel: {
+      name: "linux-image-6.1.0-50-686-pae",
+      version: "6.1.176-1",
+      sha256: "0d6241268f9344a998c3339c11e527ea8048d409d6c770f67c573707606a3f2e",
+      size: 52136644,
+      path: "pool/main/l/linux-signed-i386/linux-image-6.1.0-50-686-pae_6.1.176-1_i386.deb",
+      depends: [],
+    },
+    busybox: {
+      name: "busybox-static",
+      version: "1:1.35.0-4+deb12u1+b1",
+      sha256: "725ef9e6fbac4ab79b353165b05005e8c140d6e42177ebbc202ff1e13ded8b7c",
+      size: 958344,
+      path: "pool/main/b/busybox/busybox-static_1.35.0-4+deb12u1+b1_i386.deb",
+      depends: [],
+    },
+  },
 };

@@ -14,6 +14,7 @@ export function makeBzImage(
     payload?: Uint8Array;
     protocol?: number;
     xloadflags?: number;
+    loadFlags?: number;
     preferredAddress?: number;
     initBytes?: number;
     commandLineBytes?: number;
@@ -30,7 +31,7 @@ export function makeBzImage(
     bytes.set(utf8.encode("HdrS"), 0x202);
     view.setUint16(0x206, protocol, true);
     view.setUint16(0x20e, 0x100, true); // the version string, 0x200 further on
-    view.setUint8(0x211, 1);
+    view.setUint8(0x211, options.loadFlags ?? 1);
     view.setUint32(0x22c, options.initrdAddressMax ?? 0x7fff_ffff, true);
     view.setUint32(0x230, 0x20_0000, true);
     view.setUint8(0x234, 1);

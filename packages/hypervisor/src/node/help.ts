@@ -16,7 +16,7 @@ Usage: queztl-vm run --kernel FILE [options]
 
 What to boot:
   --kernel FILE        a bzImage (unpacked on the host), an ELF kernel (PVH or Linux), or a
-                       multiboot 1 kernel, for x86-64; may be compressed (gzip, xz, lz4, zstd)
+                       multiboot 1 kernel, for x86; may be compressed (gzip, xz, lz4, zstd)
   --initrd FILE        the initial RAM disk; several times for the modules of a multiboot kernel
   --append STRING      the kernel's command line; default: console=ttyS0
 

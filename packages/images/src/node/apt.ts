@@ -83,7 +83,11 @@ async function download(
 ): Promise<Uint8Array[]> {
   const folder = await mkdtemp(join(tmpdir(), "queztl-apt-"));
   try {
-    const names = wanted.map(({ name, version }) => `${name}=${version}`);
+    const names = wanted.map(({ name, version, path }) => {
+      // Named, the other architecture's package is not taken for it.
+      const architecture = path.endsWith("_i386.deb") ? ":i386" : "";
+      return `${name}${architecture}=${version}`;
+    });
     await run("apt-get", [...settings, "-q", "download", ...names], { cwd: folder, signal });
     const files = (await readdir(folder)).filter((file) => file.endsWith(".deb"));
     return await Promise.all(files.map((file) => readFile(join(folder, file))));

@@ -27,7 +27,7 @@ export interface BuildImageOptions {
   readonly flavour?: Flavour;
   /** Default: `queztlHome()`. */
   readonly home?: string;
-  /** Whether the guest agent is in the initramfs and runs before the guest is ready; default true. */
+  /** Whether the guest agent is in the initramfs and runs before the guest is ready; default true. Never with "i386". */
   readonly agent?: boolean;
   /** "pinned" (the default) builds the same image everywhere; "newest" asks the package index each time. */
   readonly versions?: "pinned" | "newest";
@@ -96,7 +96,8 @@ async function build(options: BuildImageOptions): Promise<GuestImage> {
     options.versions === "newest"
       ? await newestPackages(flavour, sources, signal)
       : pinnedPackages[flavour];
-  const agent = options.agent === false ? undefined : await readAgent();
+  // The agent's interpreter is a 64-bit program.
+  const agent = options.agent === false || flavour === "i386" ? undefined : await readAgent();
   const folder = join(home, "images", `${flavour}-${imageKey(flavour, packages, agent)}`);
   const cached = await readImage(folder);
   if (cached) {
@@ -200,7 +201,12 @@ async function newestPackages(
   sources: readonly PackageSource[],
   signal: AbortSignal | undefined,
 ): Promise<ImagePackages> {
-  const meta = await newest(flavours[flavour].metaPackage, sources, signal);
+  const { metaPackage } = flavours[flavour];
+  if (flavour === "i386") {
+    const reason = "a 32-bit image is made of pinned packages only";
+    throw imagesError("QZ_IMAGES_UNAVAILABLE", { package: metaPackage, reason });
+  }
+  const meta = await newest(metaPackage, sources, signal);
   const kernelName = meta.depends.find((name) => name.startsWith("linux-image-"));
   if (kernelName === undefined) {
     const reason = `${meta.name} depends on no kernel`;

@@ -19,7 +19,7 @@ Options of build:
   --versions pinned|newest  the same packages everywhere (the default), or the newest there are
 Options of import:
   --image REFERENCE         which image of an OCI layout, where it has several
-  --flavour cloud|generic   the kernel to run it with; default cloud
+  --flavour cloud|generic|i386   the kernel to run it with; default cloud
   --size BYTES              the disk's size; default what the files take, and --free
   --free BYTES              room for the guest's own files; default 1G
   --warm-up COMMAND         a command, split at spaces, to run once in a template; several times for several

@@ -4,18 +4,20 @@ import { isQueztlError } from "@queztl/errors";
 import type { QueztlError } from "@queztl/errors";
 import { imagesError } from "../errors.ts";
 import type { DebianPackage } from "../package-index.ts";
+import { aptArchives } from "./apt-archives.ts";
 import { aptSource } from "./apt.ts";
 import { isMissing, readVerified, sha256, writeAtomically } from "./cache.ts";
 import { DEBIAN_MIRRORS, mirrorSource } from "./mirror.ts";
 import type { PackageSource } from "./package-source.ts";
 import type { OnProgress } from "./progress.ts";
 
-/** Where packages come from unless the caller says otherwise: apt, mirrors, apt with lists of its own. */
+/** Where packages come from unless the caller says otherwise: apt, its archives, mirrors, apt with lists of its own. */
 export function defaultSources(
   home: string,
   mirrors: readonly string[] = DEBIAN_MIRRORS,
 ): PackageSource[] {
-  return [aptSource(), ...mirrors.map(mirrorSource), aptSource(join(home, "apt"))];
+  const apt = [aptSource(), aptArchives()];
+  return [...apt, ...mirrors.map(mirrorSource), aptSource(join(home, "apt"))];
 }
 
 /** The place of a package in the cache. */

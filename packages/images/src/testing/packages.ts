@@ -62,25 +62,27 @@ export async function makeDeb(
 }
 
 /** A kernel module: an ELF object with nothing but its .modinfo. */
-export function makeModule(fields: readonly string[]): Uint8Array {
+export function makeModule(fields: readonly string[], bits: 32 | 64 = 64): Uint8Array {
+  const wide = bits === 64;
   const modinfo = utf8.encode(fields.map((field) => `${field}\0`).join(""));
   const names = utf8.encode("\0.modinfo\0.shstrtab\0");
   const namesAt = 64 + modinfo.length;
   const headersAt = Math.ceil((namesAt + names.length) / 8) * 8;
-  const bytes = new Uint8Array(headersAt + 3 * 64);
+  const sectionBytes = wide ? 64 : 40;
+  const bytes = new Uint8Array(headersAt + 3 * sectionBytes);
   const view = new DataView(bytes.buffer);
-  bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
+  const word = (at: number, value: number) =>
+    wide ? view.setBigUint64(at, BigInt(value), true) : view.setUint32(at, value, true);
+  bytes.set([0x7f, 0x45, 0x4c, 0x46, wide ? 2 : 1, 1, 1]);
   view.setUint16(16, 1, true);
-  view.setUint16(18, 62, true);
-  view.setBigUint64(40, BigInt(headersAt), true);
-  view.setUint16(58, 64, true);
-  view.setUint16(60, 3, true);
-  view.setUint16(62, 2, true);
+  view.setUint16(18, wide ? 62 : 3, true);
+  word(wide ? 40 : 32, headersAt);
+  [sectionBytes, 3, 2].forEach((value, i) => view.setUint16((wide ? 58 : 46) + 2 * i, value, true));
   const section = (index: number, name: number, at: number, length: number) => {
-    const base = headersAt + index * 64;
+    const base = headersAt + index * sectionBytes;
     view.setUint32(base, name, true);
-    view.setBigUint64(base + 24, BigInt(at), true);
-    view.setBigUint64(base + 32, BigInt(length), true);
+    word(base + (wide ? 24 : 16), at);
+    word(base + (wide ? 32 : 20), length);
   };
   section(1, 1, 64, modinfo.length);
   section(2, 10, namesAt, names.length);
@@ -115,6 +117,7 @@ export function makeBzImage(): Uint8Array {
   bytes.set([0xeb, 0x6a], 0x200);
   bytes.set(utf8.encode("HdrS"), 0x202);
   view.setUint16(0x206, 0x20f, true);
+  view.setUint8(0x211, 1);
   view.setUint32(0x230, 0x20_0000, true);
   view.setUint16(0x236, 1, true);
   view.setUint32(0x24c, elf.length, true);
