@@ -8,7 +8,10 @@ export const QUEZTL_VM = fileURLToPath(new URL(`./node/main${ENTRY.slice(-3)}`, 
 
 /** What is booted, the same in each. */
 export interface MachineFiles {
+  /** An ELF file. */
   readonly kernel: string;
+  /** The same kernel as Debian ships it, for an emulator that takes no ELF file. */
+  readonly bzImage: string;
   readonly initrd: string;
   readonly append: string;
   readonly memoryMib: number;
@@ -54,6 +57,7 @@ export const builtQueztlVm: Emulator & { readonly setup: () => void } = {
   },
 };
 
+/** QEMU with TCG; a 32-bit guest has the program that is made for such. */
 export const qemuTcg: Emulator = {
   program: "qemu-system-x86_64",
   needs: { debian: ["qemu-system-x86"] },
@@ -62,5 +66,21 @@ export const qemuTcg: Emulator = {
     ...words(`-kernel ${kernel} -initrd ${initrd} -append`),
     append,
     ...(disk === undefined ? [] : ["-drive", `file=${disk},format=raw,if=virtio,readonly=on`]),
+  ],
+};
+
+/** QEMU's emulator of 32-bit processors, which spares itself the upper halves of registers. */
+export const qemuTcg32: Emulator = { ...qemuTcg, program: "qemu-system-i386" };
+
+/** v86 in a process of its own; its package comes without a BIOS, so it takes Debian's. */
+export const v86: Emulator = {
+  program: process.execPath,
+  needs: { npm: ["v86@0.5.462"], debian: ["seabios"] },
+  args: ({ bzImage, initrd, append, memoryMib }) => [
+    fileURLToPath(new URL("./v86-machine.ts", import.meta.url)),
+    bzImage,
+    initrd,
+    append,
+    String(memoryMib),
   ],
 };

@@ -1,13 +1,17 @@
 import type { Case, Needs, Subject } from "./bench.ts";
-import { qemuTcg } from "./emulators.ts";
-import { RUNNERS } from "./guests.ts";
+import { emulatorOf } from "./guests.ts";
 import type { Guests, Runner } from "./guests.ts";
 
-/** Work that is done in a guest, under both emulators, and natively. */
+/** Who runs work unless it says otherwise: ours, the peers, in the order of their columns. */
+const RUNNERS: readonly Runner[] = ["queztl", "qemu tcg", "native"];
+
+/** Work that is done in a guest, under several emulators, and natively. */
 export interface Work {
   readonly name: string;
   readonly group: string;
   readonly guests: Guests;
+  /** Ours and the peers; default ours, QEMU's TCG and this computer. */
+  readonly runners?: readonly Runner[];
   /** What this computer needs to build it, and to run it natively. */
   readonly needs?: { readonly build?: Needs; readonly native?: Needs };
   /** A shell's command that does it so many times; @param folder where the guests' files lie. */
@@ -20,11 +24,10 @@ export interface Work {
 
 /** The case that compares the runners at a work. */
 export function workCase(work: Work): Case {
-  const { name, group, guests, rate, needs = {}, nativeTimes = 1 } = work;
-  const needsOf: Readonly<Record<Runner, Needs | undefined>> = {
-    queztl: needs.build,
-    "qemu tcg": qemuTcg.needs,
-    native: needs.native,
+  const { name, group, guests, rate, needs = {}, nativeTimes = 1, runners = RUNNERS } = work;
+  const needsOf = (runner: Runner): Needs | undefined => {
+    if (runner === "queztl") return needs.build;
+    return runner === "native" ? needs.native : emulatorOf(runner, guests.bits)?.needs;
   };
   /** What was printed first, by command. */
   const printed = new Map<string, string>();
@@ -42,7 +45,7 @@ export function workCase(work: Work): Case {
   };
   const subject = (runner: Runner): Subject => ({
     name: runner,
-    needs: needsOf[runner] ?? {},
+    needs: needsOf(runner) ?? {},
     async setup() {
       // So that all do the same once, where samples differ.
       if (nativeTimes === 1) await guests.of(runner);
@@ -50,7 +53,7 @@ export function workCase(work: Work): Case {
     },
     measure: () => sample(runner, runner === "native" ? nativeTimes : 1),
   });
-  const [ours, ...peers] = RUNNERS.map(subject);
+  const [ours, ...peers] = runners.map(subject);
   if (!ours) throw new Error("there is a runner of ours");
   const unit = rate?.unit ?? "s";
   return { name, group, unit, better: rate ? "higher" : "lower", ours, peers };

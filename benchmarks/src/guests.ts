@@ -2,23 +2,35 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { writeCpio } from "@queztl/boot";
-import { openImage } from "@queztl/images/node";
-import { qemuTcg, queztlVm } from "./emulators.ts";
-import type { MachineFiles } from "./emulators.ts";
+import type { Flavour } from "@queztl/images";
+import { buildImage, openImage } from "@queztl/images/node";
+import { qemuTcg, qemuTcg32, queztlVm, v86 } from "./emulators.ts";
+import type { Emulator, MachineFiles } from "./emulators.ts";
 import { GuestShell } from "./guest-shell.ts";
 
 const MEMORY_MIB = 512;
 /** Where what a bench brings along lies: for the initramfs, in any guest, and on this computer. */
 const FOLDER = "queztl/bench";
 
-/** Who runs the work of a bench: ours, the peers, in the order of their columns. */
-export const RUNNERS = ["queztl", "qemu tcg", "native"] as const;
-export type Runner = (typeof RUNNERS)[number];
+/** Who can run the work of a bench. v86 runs 32-bit guests only. */
+export type Runner = "queztl" | "qemu tcg" | "v86" | "native";
 
-/** A guest that is the same under both emulators; on this computer its programs are run as they are. */
+/** What a runner is in a guest of these bits; undefined for this computer itself. */
+export function emulatorOf(runner: Runner, bits: 32 | 64): Emulator | undefined {
+  const emulators: Readonly<Partial<Record<Runner, Emulator>>> = {
+    queztl: queztlVm,
+    "qemu tcg": bits === 32 ? qemuTcg32 : qemuTcg,
+    v86,
+  };
+  return emulators[runner];
+}
+
+/** A guest that is the same under all emulators; on this computer its programs are run as they are. */
 export interface GuestRecipe {
   /** Further Debian packages, on a disk; without, the guest is the initramfs alone. */
   readonly packages?: readonly string[];
+  /** The kernel of a guest without packages; default "cloud". */
+  readonly flavour?: Flavour;
   /** Executables and data that the work needs, by their name; @param machine what is booted. */
   files(machine: { readonly kernel: string }): Readonly<Record<string, Uint8Array>>;
 }
@@ -39,6 +51,11 @@ export class Guests {
     this.#recipe = recipe;
   }
 
+  /** How wide the guest's kernel is. */
+  get bits(): 32 | 64 {
+    return this.#recipe.flavour === "i386" ? 32 : 64;
+  }
+
   of(runner: Runner): Promise<Guest> {
     const guest = this.#guests.get(runner) ?? this.#start(runner);
     this.#guests.set(runner, guest);
@@ -48,18 +65,22 @@ export class Guests {
   async #start(runner: Runner): Promise<Guest> {
     this.#made ??= this.#make();
     const { machine, folder } = await this.#made;
-    const started =
-      runner === "native"
-        ? { shell: GuestShell.host(), folder }
-        : { shell: await boot(runner, machine), folder: `/run/${FOLDER}` };
+    const emulator = emulatorOf(runner, this.bits);
+    const started = emulator
+      ? {
+          shell: await GuestShell.boot(emulator.program, emulator.args(machine)),
+          folder: `/run/${FOLDER}`,
+        }
+      : { shell: GuestShell.host(), folder };
     process.once("exit", () => started.shell.kill());
     return started;
   }
 
   /** The recipe's files in a folder of this computer, and in an archive behind the image's initramfs. */
   async #make() {
-    const { packages } = this.#recipe;
-    const image = packages ? await openImage("debian", { packages }) : await openImage("base");
+    const { packages, flavour = "cloud" } = this.#recipe;
+    const disk = packages && (await openImage("debian", { packages }));
+    const image = disk ?? (await buildImage({ flavour }));
     const folder = mkdtempSync(join(tmpdir(), "queztl-bench-"));
     process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
     const files = Object.entries(this.#recipe.files({ kernel: image.kernel.path }));
@@ -70,19 +91,15 @@ export class Guests {
     ]);
     const initrd = join(folder, "initramfs.cpio");
     writeFileSync(initrd, Buffer.concat([readFileSync(image.initramfs.path), archive]));
-    const root = image.disk ? "root=/dev/vda ro" : "";
+    const root = disk ? "root=/dev/vda ro" : "";
     const machine: MachineFiles = {
       kernel: image.kernel.path,
+      bzImage: image.bzImage.path,
       initrd,
       append: `console=ttyS0 quiet cryptomgr.notests=1 ${root}`.trim(),
       memoryMib: MEMORY_MIB,
-      disk: image.disk?.path,
+      disk: disk?.disk?.path,
     };
     return { machine, folder };
   }
-}
-
-async function boot(runner: "queztl" | "qemu tcg", machine: MachineFiles): Promise<GuestShell> {
-  const { program, args } = runner === "queztl" ? queztlVm : qemuTcg;
-  return await GuestShell.boot(program, args(machine));
 }

@@ -34,8 +34,12 @@ export async function provide({ debian = [], npm = [] }: Needs): Promise<void> {
 
 /** Imports a peer that `needs.npm` installed; what it exports is checked by whoever uses it. */
 export async function importPeer(name: string): Promise<Readonly<Record<string, unknown>>> {
-  const path = createRequire(join(peersFolder, "package.json")).resolve(name);
-  return (await import(pathToFileURL(path).href)) as Record<string, unknown>;
+  return (await import(pathToFileURL(peerEntry(name)).href)) as Record<string, unknown>;
+}
+
+/** The path of the file that importing a peer loads; what else it comes with lies around it. */
+export function peerEntry(name: string): string {
+  return createRequire(join(peersFolder, "package.json")).resolve(name);
 }
 
 function isDebianInstalled(name: string): boolean {
@@ -53,5 +57,6 @@ function isNpmInstalled(specifier: string): boolean {
   const manifest = join(peersFolder, "node_modules", specifier.slice(0, at), "package.json");
   if (!existsSync(manifest)) return false;
   const { version } = JSON.parse(readFileSync(manifest, "utf8")) as { version?: string };
-  return version === specifier.slice(at + 1);
+  // Some name their build behind a plus sign, which the registry's versions have not.
+  return version?.replace(/\+.*/, "") === specifier.slice(at + 1);
 }
