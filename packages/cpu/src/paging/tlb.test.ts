@@ -2,6 +2,7 @@ import { GuestMemory } from "@queztl/memory";
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { Tlb, TlbKind } from "./tlb.ts";
+import { TLB_ENTRIES, TlbEntry } from "../state/layout.ts";
 import type { TlbKindValue, Translation } from "./tlb.ts";
 
 const RAM = 64 * 1024;
@@ -81,4 +82,28 @@ it("all places filled, each global and not by turns ten times → dropped by the
   tlb.flush(false);
   for (let page = 0; page < 4096; page++)
     expect(tlb.probe(TlbKind.Supervisor, page * 4096, 0, 0)).toBe(-1);
+});
+
+it("entries that match nothing → their tags are of no page that has its entry there", () => {
+  const memory = new GuestMemory({ ramBytes: RAM, arenaBytes: 1024 * 1024 });
+  const tlb = new Tlb(memory);
+  const { view } = memory.arena;
+  const matching = (): string[] => {
+    const found: string[] = [];
+    for (let index = 0; index < TLB_ENTRIES; index++) {
+      for (const tag of [TlbEntry.Read, TlbEntry.Write, TlbEntry.Execute]) {
+        const at = tlb.table(TlbKind.User) + index * TlbEntry.Length + tag;
+        const page = view.getUint32(at, true) >>> 12;
+        if ((page & (TLB_ENTRIES - 1)) === index) found.push(`entry ${index}, tag ${tag}`);
+      }
+    }
+    return found;
+  };
+  expect(matching()).toEqual([]);
+  for (const low of [0, 0xfff_f000]) tlb.fill(TlbKind.User, small(low, -1, false), false);
+  tlb.forbidWrites();
+  tlb.flush(false);
+  expect(matching()).toEqual([]);
+  tlb.fill(TlbKind.User, { ...small(0x3000, 0, false), read: false, write: false }, false);
+  expect(matching()).toEqual([]);
 });

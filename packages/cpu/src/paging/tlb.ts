@@ -64,8 +64,9 @@ export class Tlb {
     const data = Array.from({ length: DATA_TABLES }, () => memory.allocate(2 * TLB_BYTES, 4096));
     this.#tables = [...data, ...data.map((table) => table + CODE_TLB)];
     this.#filled = Array.from({ length: 2 * TABLES }, () => new Int32Array(TLB_ENTRIES));
-    for (const table of this.#tables)
-      this.#words.fill(-1, table >> 2, (table >> 2) + TLB_ENTRIES * WORDS);
+    for (const table of this.#tables) {
+      for (let index = 0; index < TLB_ENTRIES; index++) this.#forget(table >> 2, index);
+    }
   }
 
   /** Offset of a kind's table of data in the WebAssembly memory, for `State.Tlb`. */
@@ -120,17 +121,15 @@ export class Tlb {
   }
 
   #drop(table: number, list: number, keepGlobal: boolean): void {
-    const words = this.#words;
     const filled = this.#filled[list] as Int32Array;
     const base = (this.#tables[table] as number) >> 2;
     const count = this.#counts[list] as number;
     for (let i = 0; i < count; i++) {
       const index = filled[i] as number;
-      const at = base + index * WORDS;
       this.#listed[list * TLB_ENTRIES + index] = 0;
       const flagsAt = table * TLB_ENTRIES + index;
       if (keepGlobal && (this.#flags[flagsAt] as number) & GLOBAL) continue;
-      for (let word = at; word < at + ADDEND; word++) words[word] = -1;
+      this.#forget(base, index);
       this.#flags[flagsAt] = -1;
     }
     this.#counts[list] = 0;
@@ -152,41 +151,44 @@ export class Tlb {
       return;
     }
     const exact = (linearLow >>> 12) & INDEX_MASK;
-    for (const table of this.#tables) this.#forget((table >> 2) + exact * WORDS);
+    for (const table of this.#tables) this.#forget(table >> 2, exact);
     if (this.#large[linearLow >>> 22] === 0) return;
     // A 4 MiB page covers 1024 entries, a 2 MiB page 512 of them: dropping the larger range is correct for both.
     const first = exact & ~1023;
     this.#tables.forEach((table, number) => {
       for (let index = first; index < first + 1024; index++) {
         const flags = this.#flags[number * TLB_ENTRIES + index] as number;
-        if (flags !== -1 && flags & LARGE) this.#forget((table >> 2) + index * WORDS);
+        if (flags !== -1 && flags & LARGE) this.#forget(table >> 2, index);
       }
     });
   }
 
   /** Drops every permission to write, and to write only: pages became protected. */
   forbidWrites(): void {
-    this.#eachFilled((at) => this.#words.fill(-1, at + 2, at + 4));
+    this.#eachFilled((at, index) => this.#forbid(at + 2, index));
   }
 
   /** Drops permissions to write one page of RAM, by its offset in the WebAssembly memory. */
   forbidPageWrites(pageOffset: number): void {
     const words = this.#words;
-    this.#eachFilled((at) => {
+    this.#eachFilled((at, index) => {
       const low = words[at + 2] as number;
+      if (((low >>> 12) & INDEX_MASK) !== index) return;
       const high = words[at + 3] as number;
-      if (high === -1 && low === -1) return;
-      if (this.#place(at, low, high) === pageOffset) words.fill(-1, at + 2, at + 4);
+      if (this.#place(at, low, high) === pageOffset) this.#forbid(at + 2, index);
     });
   }
 
   /** Every entry of data. */
-  #eachFilled(visit: (at: number) => void): void {
+  #eachFilled(visit: (at: number, index: number) => void): void {
     this.#filled.forEach((filled, list) => {
       if (list % TABLES >= DATA_TABLES) return;
       const base = (this.#tables[list % TABLES] as number) >> 2;
       const count = this.#counts[list] as number;
-      for (let i = 0; i < count; i++) visit(base + (filled[i] as number) * WORDS);
+      for (let i = 0; i < count; i++) {
+        const index = filled[i] as number;
+        visit(base + index * WORDS, index);
+      }
     });
   }
 
@@ -199,12 +201,23 @@ export class Tlb {
   }
 
   #tag(at: number, allowed: boolean, low: number, high: number): void {
-    this.#words[at] = allowed ? low : -1;
-    this.#words[at + 1] = allowed ? high : -1;
+    if (!allowed) {
+      this.#forbid(at, (low >>> 12) & INDEX_MASK);
+      return;
+    }
+    this.#words[at] = low;
+    this.#words[at + 1] = high;
+  }
+
+  /** A tag that nothing matches: of a page that has its entry elsewhere. */
+  #forbid(at: number, index: number): void {
+    this.#words[at] = ~index << 12;
+    this.#words[at + 1] = -1;
   }
 
   /** Makes an entry match nothing; it stays in the list of filled ones. */
-  #forget(at: number): void {
-    this.#words.fill(-1, at, at + 6);
+  #forget(base: number, index: number): void {
+    const at = base + index * WORDS;
+    for (let tag = at; tag < at + ADDEND; tag += 2) this.#forbid(tag, index);
   }
 }

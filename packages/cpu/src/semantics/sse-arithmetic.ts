@@ -80,9 +80,11 @@ function scalar<T extends "f32" | "f64">(
             f.brIf(slow, unlikely(i32.eqz(holds)));
           }
         });
+        // Of the operands' values others may be copies.
+        if (operation.unary !== true) s.notePlain(0, type);
+        s.notePlain(1, type);
         s.setFloat(0, r);
         s.notePlain(0, type);
-        s.notePlain(1, type);
         s.done();
       });
       helpWith(s, asVector(bits(b)));

@@ -172,7 +172,7 @@ export const STATUS_FLAGS = Flag.Cf | Flag.Pf | Flag.Af | Flag.Zf | Flag.Sf | Fl
 
 /** One TLB entry, in bytes; a table has `TLB_ENTRIES` of them, indexed by linear address bits 12–23. */
 export const TlbEntry = {
-  /** Linear page address if the access is allowed with no further ado, else −1. */
+  /** Linear page address if the access is allowed with no further ado, else that of a page with another entry. */
   Read: 0,
   Write: 8,
   Execute: 16,

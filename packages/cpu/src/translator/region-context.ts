@@ -1,3 +1,4 @@
+import { PAGE_BYTES } from "@queztl/memory";
 import type {
   FlagOperation,
   InstructionContext,
@@ -192,13 +193,12 @@ export class RegionContext implements InstructionContext {
       return f.let(known.place);
     }
     const entry = f.let(tlbEntryOf(this.#frame.tlb.get, linear));
-    const last = bytes === 1 ? linear : i64.add(linear, i64.const(bytes - 1));
-    // V8 would load what is compared with memory twice over, if it had no other use.
-    const tag = f.let(i64.load(entry, write ? TlbEntry.Write : TlbEntry.Read));
-    f.if(unlikely(i64.ne(i64.and(last, i64.const(-4096)), tag)), () => {
-      f.store.i64(this.#frame.state, tag, State.Bounce);
-      this.#exits.interpret();
-    });
+    const tag = i64.load(entry, write ? TlbEntry.Write : TlbEntry.Read);
+    // The distance from the page's first byte, if the entry is that page's.
+    const distance = f.let(i64.xor(linear, tag));
+    f.if(unlikely(i64.gt_u(distance, i64.const(PAGE_BYTES - bytes))), () =>
+      this.#exits.interpret(),
+    );
     const place = f.let(placeOf(f, linear, entry));
     if (this.#onAllWays) pages.note(linear, bytes, write, place);
     return place;

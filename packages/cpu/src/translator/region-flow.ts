@@ -33,11 +33,13 @@ export interface Flow {
  * Finds the loops of a region. A block inside a loop is an entry of the region only if it is the loop's header or
  * wanted: each other entry costs the loop a comparison each time round.
  * @param wanted blocks that must be entries.
+ * @param blocks how many may be entries; those behind them are reached from inside only.
  */
 export function flowOf(
   successors: readonly (readonly number[])[],
   lengths: readonly number[],
   wanted: ReadonlySet<number>,
+  blocks = successors.length,
 ): Flow {
   const itemOf: BlockItem[] = [];
   const headers = new Set<number>();
@@ -63,7 +65,7 @@ export function flowOf(
         successors.some((list, from) => list.includes(node) && !isMember(from)),
       );
       const also = members.filter((node) => wanted.has(node));
-      const header = fromOutside[0] ?? also[0] ?? block;
+      const header = fromOutside[0] ?? outermost(also[0] ?? block, members, edges);
       headers.add(header);
       for (const node of [...fromOutside, ...also]) entered.add(node);
       const body: Item[] = [];
@@ -82,7 +84,7 @@ export function flowOf(
   const items = arrange(nodes, new Set(), undefined);
   const isEntry = (node: number): boolean =>
     wanted.has(node) || headers.has(node) || itemOf[node]?.parent === undefined;
-  const entries = nodes.filter(isEntry);
+  const entries = nodes.slice(0, blocks).filter(isEntry);
   const checked = new Set([...entries, ...entered]);
 
   const longest: number[] = [];
@@ -97,6 +99,21 @@ export function flowOf(
   };
   for (const node of nodes) longestFrom(node);
   return { items, itemOf, entries, checked, longest };
+}
+
+/**
+ * The header of a loop that is only entered at one of its blocks: that block, or, where it is in a loop inside, the first one
+ * around that.
+ */
+function outermost(
+  entered: number,
+  members: readonly number[],
+  edges: (node: number) => readonly number[],
+): number {
+  const [first = entered] = members;
+  const inside = (node: number): readonly number[] => edges(node).filter((to) => to !== first);
+  const around = components(members, inside).find((part) => part.includes(entered)) as number[];
+  return around.length > 1 || inside(entered).includes(entered) ? first : entered;
 }
 
 /** Strongly connected components (Tarjan). */

@@ -3,6 +3,8 @@ import type { FunctionBuilder, I32, I64, Local, Place, Relative } from "../wasm/
 
 /** How far apart accesses may lie for one to be compared with the page of another: seldom does a border lie between. */
 const MOST_SPAN = 128n;
+/** How many pages are known by one base: arrays are gone through by one index. */
+const MOST_PAGES = 4;
 const PAGE_BYTES = i64.const(4096);
 
 /** A page that an access went to, by what its address is relative to. */
@@ -20,7 +22,7 @@ interface KnownPage {
 /** What is known at one point of a region: what each register is relative to, and the pages. */
 export interface PageKnowledge {
   readonly registers: ReadonlyMap<number, Relative>;
-  readonly pages: ReadonlyMap<string, KnownPage>;
+  readonly pages: ReadonlyMap<string, readonly KnownPage[]>;
   readonly locals: number;
 }
 
@@ -38,7 +40,8 @@ export interface KnownAccess {
 export class RegionPages {
   readonly #f: FunctionBuilder;
   #registers = new Map<number, Relative>();
-  #pages = new Map<string, KnownPage>();
+  /** The latest first. */
+  #pages = new Map<string, readonly KnownPage[]>();
   readonly #locals: { linear: Local<"i64">; place: Local<"i32" | "i64"> }[] = [];
   #used = 0;
   #names = 0;
@@ -49,7 +52,9 @@ export class RegionPages {
 
   /** What is known here, for a block that is reached from here only. */
   get knowledge(): PageKnowledge {
-    const pages = new Map([...this.#pages].map(([name, page]) => [name, { ...page }]));
+    const pages = new Map(
+      [...this.#pages].map(([name, list]) => [name, list.map((page) => ({ ...page }))]),
+    );
     return { registers: new Map(this.#registers), pages, locals: this.#used };
   }
 
@@ -79,22 +84,24 @@ export class RegionPages {
   /** @param extend what is compared holds from here on. */
   find(linear: I64, bytes: number, write: boolean, extend: boolean): KnownAccess | undefined {
     const relative = relativeOf(linear);
-    const page = relative && this.#pages.get(relative.to);
-    if (relative === undefined || page === undefined || (write && !page.writable)) return undefined;
+    if (relative === undefined) return undefined;
     const low = relative.by;
     const high = low + BigInt(bytes - 1);
-    const [lowest, highest] = [
-      low < page.low ? low : page.low,
-      high > page.high ? high : page.high,
-    ];
-    if (highest - lowest >= MOST_SPAN) return undefined;
+    const page = this.#pages
+      .get(relative.to)
+      ?.find(
+        (known) =>
+          (known.writable || !write) &&
+          largest(high, known.high) - least(low, known.low) < MOST_SPAN,
+      );
+    if (page === undefined) return undefined;
     const outside = (address: I64): I32 => i64.lt_u(i64.xor(address, page.linear.get), PAGE_BYTES);
     const checks: I32[] = [];
     if (low < page.low) checks.push(outside(linear));
     if (high > page.high) checks.push(outside(i64.add(linear, i64.const(bytes - 1))));
     if (extend) {
-      page.low = lowest;
-      page.high = highest;
+      page.low = least(low, page.low);
+      page.high = largest(high, page.high);
     }
     const distance = low - page.by;
     const { get: place } = page.place;
@@ -119,9 +126,13 @@ export class RegionPages {
     f.set(locals.linear, linear);
     f.set(locals.place, place);
     const { to, by } = relative;
-    this.#pages.set(to, { ...locals, by, low: by, high: by + BigInt(bytes - 1), writable });
+    const page = { ...locals, by, low: by, high: by + BigInt(bytes - 1), writable };
+    this.#pages.set(to, [page, ...(this.#pages.get(to) ?? [])].slice(0, MOST_PAGES));
   }
 }
+
+const least = (a: bigint, b: bigint): bigint => (a < b ? a : b);
+const largest = (a: bigint, b: bigint): bigint => (a > b ? a : b);
 
 function relativeOf({ relative, constant }: I64): Relative | undefined {
   return typeof constant === "bigint" ? { to: "", by: constant } : relative;

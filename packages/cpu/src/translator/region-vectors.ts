@@ -21,13 +21,20 @@ export interface VectorKnowledge {
   readonly f64: ReadonlySet<number>;
   /** Those whose upper half is 0. */
   readonly half: ReadonlySet<number>;
+  /** Those that were copied or are copies: with the same number, the same value. */
+  readonly copies: ReadonlyMap<number, number>;
 }
 
 /** What is known on both of two ways. */
 export function sameKnowledge(a: VectorKnowledge, b: VectorKnowledge): VectorKnowledge {
   const both = (x: ReadonlySet<number>, y: ReadonlySet<number>): ReadonlySet<number> =>
     new Set([...x].filter((register) => y.has(register)));
-  return { f32: both(a.f32, b.f32), f64: both(a.f64, b.f64), half: both(a.half, b.half) };
+  return {
+    f32: both(a.f32, b.f32),
+    f64: both(a.f64, b.f64),
+    half: both(a.half, b.half),
+    copies: new Map([...a.copies].filter(([register, value]) => b.copies.get(register) === value)),
+  };
 }
 
 /**
@@ -41,6 +48,8 @@ export class RegionVectors {
   readonly #wholes = new Map<number, Local<"v128">>();
   readonly #halves = new Map<number, Halves>();
   #known = { f32: new Set<number>(), f64: new Set<number>(), half: new Set<number>() };
+  #copies = new Map<number, number>();
+  #values = 0;
 
   /** @param doubles the registers that are kept as two doubles. */
   constructor(f: FunctionBuilder, state: I32, doubles: ReadonlySet<number>) {
@@ -62,7 +71,12 @@ export class RegionVectors {
 
   get knowledge(): VectorKnowledge {
     const { f32: singles, f64: doubles, half } = this.#known;
-    return { f32: new Set(singles), f64: new Set(doubles), half: new Set(half) };
+    return {
+      f32: new Set(singles),
+      f64: new Set(doubles),
+      half: new Set(half),
+      copies: new Map(this.#copies),
+    };
   }
 
   /** Begins a block. */
@@ -72,6 +86,7 @@ export class RegionVectors {
       f64: new Set(known?.f64),
       half: new Set(known?.half),
     };
+    this.#copies = new Map(known?.copies);
   }
 
   get(register: number): V128 {
@@ -102,6 +117,7 @@ export class RegionVectors {
       f.set(halves.high, f64x2.extract_lane(kept, 1));
       f.store.v128(this.#state, kept, at);
     }
+    this.#noteCopy(register, source);
     for (const known of Object.values(this.#known)) {
       if (value === ZERO || (source !== undefined && known.has(source))) known.add(register);
       else known.delete(register);
@@ -178,9 +194,23 @@ export class RegionVectors {
 
   notePlain(register: number, type: "f32" | "f64"): void {
     this.#known[type].add(register);
+    const value = this.#copies.get(register);
+    if (value === undefined) return;
+    for (const [copy, other] of this.#copies) if (other === value) this.#known[type].add(copy);
+  }
+
+  /** A register has another's value from here on, or one of its own. */
+  #noteCopy(register: number, source: number | undefined): void {
+    if (source === register) return;
+    this.#copies.delete(register);
+    if (source === undefined) return;
+    const value = this.#copies.get(source) ?? this.#values++;
+    this.#copies.set(source, value);
+    this.#copies.set(register, value);
   }
 
   #forgetLow(register: number): void {
+    this.#copies.delete(register);
     this.#known.f32.delete(register);
     this.#known.f64.delete(register);
   }

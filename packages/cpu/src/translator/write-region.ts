@@ -18,6 +18,7 @@ import { RegionPages } from "./region-pages.ts";
 import type { PageKnowledge } from "./region-pages.ts";
 import { RegionVectors, sameKnowledge } from "./region-vectors.ts";
 import type { VectorKnowledge } from "./region-vectors.ts";
+import { RegionBlocks } from "./region-blocks.ts";
 import { storeFollows } from "./store-ahead.ts";
 import { scalarDoubles } from "./scalar-doubles.ts";
 
@@ -56,6 +57,7 @@ class RegionWriter {
   readonly #module: RegionModule;
   readonly #view: DataView;
   readonly #stateGlobal: I32;
+  readonly #blocks: RegionBlocks;
   readonly #flow: Flow;
   readonly #frame: RegionFrame;
   readonly #flags: RegionFlags;
@@ -138,11 +140,16 @@ class RegionWriter {
     for (const { steps } of blocks) {
       for (const step of steps) for (const to of this.#guesses(step)) wanted.add(to);
     }
-    this.#flow = flowOf(
-      blocks.map((block) => this.#successors(block)),
-      blocks.map(({ steps }) => steps.length),
-      wanted,
-    );
+    const flow = (written: RegionBlocks): Flow =>
+      flowOf(
+        written.all.map((block, number) => this.#successors(block, number, written)),
+        written.all.map(({ steps }) => steps.length),
+        wanted,
+        blocks.length,
+      );
+    const once = new RegionBlocks(blocks, this.#index);
+    this.#blocks = once.unrolled(flow(once));
+    this.#flow = flow(this.#blocks);
     const hasEntries = (item: Item): boolean =>
       item.kind === "loop" && (item.entries.length > 0 || item.body.some(hasEntries));
     this.#dispatches = this.#flow.items.some(hasEntries);
@@ -159,10 +166,10 @@ class RegionWriter {
   }
 
   /** The blocks of the region that a block leads to. */
-  #successors({ steps, end }: Block): number[] {
+  #successors({ steps, end }: Block, from: number, blocks: RegionBlocks): number[] {
     const found = new Set<number>();
     const add = (target: Target | undefined): void => {
-      const block = target && this.#index.get(target.offset);
+      const block = target && blocks.at(target.offset, from);
       if (block !== undefined) found.add(block);
     };
     for (const step of steps) {
@@ -329,7 +336,7 @@ class RegionWriter {
     adjacent?: Item,
   ): void {
     const f = this.#f;
-    const block = target === undefined ? undefined : this.#index.get(target.offset);
+    const block = target && this.#blocks.at(target.offset, from);
     const record = target && this.#region.mode.records.get(target.offset);
     if (target === undefined || (block === undefined && record === undefined)) {
       this.#leaveTo(rip(), executed);
@@ -356,7 +363,7 @@ class RegionWriter {
       return;
     }
     const to = f.let(rip);
-    const all = this.#region.blocks;
+    const all = this.#blocks.all;
     const { page } = all[from] as Block;
     // The page that is running is where it is.
     for (const block of blocks) {
@@ -380,7 +387,7 @@ class RegionWriter {
   /** @param behind the item that follows in the code. */
   #block(number: number, behind: Item | undefined): void {
     const f = this.#f;
-    const block = this.#region.blocks[number] as Block;
+    const block = this.#blocks.all[number] as Block;
     const { checked, longest } = this.#flow;
     const isChecked = checked.has(number);
     const most = i32.const(longest[number] as number);
