@@ -62,9 +62,9 @@ function contentIsRight(tarball: string): boolean {
   const unresolved = /"(workspace|catalog|link|file):/.exec(manifest.stdout);
   // tsc leaves the output of deleted sources behind.
   const stale = listed
-    .filter((path) => path.startsWith("package/dist/") && path.endsWith(".js"))
+    .filter((path) => path.startsWith("package/dist/") && path.endsWith(".d.ts"))
     .filter((path) => {
-      const source = path.replace("/dist/", "/src/").replace(/\.js$/, ".ts");
+      const source = path.replace("/dist/", "/src/").replace(/\.d\.ts$/, ".ts");
       return !listed.includes(source) && !listed.includes(`${source}x`);
     });
   for (const path of stale) console.error(`${tarball}: ${path} has no source; delete dist, build`);

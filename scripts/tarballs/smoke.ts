@@ -6,7 +6,7 @@ import type { WorkspacePackage } from "../workspace.ts";
 
 /**
  * Installs the tarballs with npm in an empty folder outside the workspace, as a user would, imports
- * every entry point, sees that internals stay closed, and asks every program for its `--help`.
+ * every entry point, sees that internals stay closed and that the processor's build knew its interpreter, and asks every program for its `--help`.
  */
 export function smokeTest(
   packages: readonly WorkspacePackage[],
@@ -41,6 +41,7 @@ function program(packages: readonly WorkspacePackage[]): string {
   );
   const closed = packages.map(({ manifest }) => `${manifest.name}/dist/index.js`);
   return `
+    import { createHash } from "node:crypto";
     console.log("Node.js", process.version);
     let failed = 0;
     for (const name of ${JSON.stringify(entries)}) {
@@ -57,6 +58,17 @@ function program(packages: readonly WorkspacePackage[]): string {
       failed += 1;
       console.error(name, "should not be importable:", code);
     }
+    await import("@queztl/cpu").then(({ compileInterpreterBy, createFlatProcessor }) => {
+      compileInterpreterBy(({ sha256, write }) => {
+        const bytes = write();
+        if (createHash("sha256").update(bytes).digest("hex") !== sha256) {
+          failed += 1;
+          console.error("@queztl/cpu writes another interpreter than the one that its build knew");
+        }
+        return new WebAssembly.Module(bytes);
+      });
+      createFlatProcessor({ ramBytes: 65536 });
+    });
     process.exitCode = failed === 0 ? 0 : 1;
   `;
 }

@@ -10,16 +10,14 @@ import type { Helper } from "./execute/helper.ts";
 import { Lowering, PseudoEntry } from "./execute/lower.ts";
 import { MicroOp } from "./execute/micro-op.ts";
 import { isStackAccess } from "./execute/stack-access.ts";
-import { enumerateShapes } from "./interpreter/enumerate.ts";
-import { buildInterpreter } from "./interpreter/interpreter.ts";
-import type { Interpreter, InterpreterHost } from "./interpreter/interpreter.ts";
+import { compiledInterpreter } from "./interpreter/compiled-interpreter.ts";
+import type { InterpreterHost } from "./interpreter/interpreter.ts";
 import { semanticsName } from "./interpreter/shapes.ts";
 import { X86_64_V2 } from "./isa/features.ts";
 import { OPCODES } from "./isa/opcodes.ts";
 import { Flag, Segment, SegmentField, State } from "./state/layout.ts";
 import { Record } from "./state/record.ts";
 import { HelperStatus, RunStatus } from "./state/status.ts";
-import type { Shape } from "./semantics/context.ts";
 import { MOST_REGIONS, Translator } from "./translator/translator.ts";
 import { isReal } from "./system/descriptors.ts";
 import { deliver } from "./system/exceptions.ts";
@@ -49,38 +47,6 @@ export type VcpuExit =
   /** a triple fault */
   | "shutdown";
 
-interface Compiled {
-  readonly module: WebAssembly.Module;
-  readonly handlers: ReadonlyMap<string, number>;
-  /** Shapes by handler number. */
-  readonly shapes: readonly (Shape | undefined)[];
-}
-
-const compiled = new Map<boolean, Compiled>();
-let compile = (bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module => new WebAssembly.Module(bytes);
-
-/**
- * Has the interpreter compiled by somebody who can do that faster, such as one who kept what was compiled before. Called before
- * the first machine is made; the module must be that of the bytes.
- */
-export function compileInterpreterBy(other: typeof compile): void {
-  compile = other;
-}
-
-/** The interpreter is the same for every machine, but for where the RAM is: written and compiled once. */
-function interpreter({ wide }: GuestMemory): Compiled {
-  const known = compiled.get(wide);
-  if (known !== undefined) return known;
-  const all = enumerateShapes();
-  const built: Interpreter = buildInterpreter(all, 65536, wide);
-  const shapes: (Shape | undefined)[] = [];
-  for (const shape of all) shapes[built.handlers.get(shape.key) as number] = shape;
-  const module = compile(built.bytes);
-  const made = { module, handlers: built.handlers, shapes };
-  compiled.set(wide, made);
-  return made;
-}
-
 /** How the processors of a board run code. */
 export interface BoardOptions {
   /**
@@ -100,14 +66,14 @@ export function createBoard(
   mmio: Bus = createMmioBus(),
   options: BoardOptions = {},
 ): CpuBoard {
-  const lowering = new Lowering(memory.arena.view, interpreter(memory).handlers);
+  const lowering = new Lowering(memory.arena.view, compiledInterpreter(memory.wide).handlers);
   const decoder = new Decoder({ features: X86_64_V2, vendor: "intel" });
   const code = new CodeCache(memory, lowering, decoder, RECORD_BYTES);
   const { tier = 0 } = options;
   const translator =
     tier === 0
       ? undefined
-      : new Translator(memory, code, interpreter(memory).shapes, tier === "eager");
+      : new Translator(memory, code, compiledInterpreter(memory.wide).shapes, tier === "eager");
   return { memory, ports, mmio, code, translator, apics: new ApicBus(), pic: undefined };
 }
 
@@ -161,7 +127,7 @@ export class Vcpu extends Core {
     const bounce = new WebAssembly.Global({ value: "i64" }, BigInt(this.linear.bounce));
     const { wasm: ram, arena } = memory;
     const env = { memory: arena.wasm, ram, state: this.state, bounce, regions: table, ...host };
-    const instance = new WebAssembly.Instance(interpreter(memory).module, { env });
+    const instance = new WebAssembly.Instance(compiledInterpreter(memory.wide).module, { env });
     this.#run = instance.exports["run"] as (budget: number) => number;
   }
 

@@ -26,25 +26,33 @@ export interface InterpreterHost {
   hot(record: number): void;
 }
 
-/** The interpreter's code and which handler serves which shape. */
-export interface Interpreter {
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Handler numbers by `Shape.key`. */
-  readonly handlers: ReadonlyMap<string, number>;
+const GROUPS = ["main", "rare", "vector"] as const;
+
+/** The pages that a memory may have: those of 32-bit addresses. */
+const MOST_PAGES = 65536;
+
+/** The shapes of each group, whose handlers are numbered in this order. */
+function inGroups(shapes: readonly Shape[]): Shape[][] {
+  return GROUPS.map((name) =>
+    shapes.filter(({ name: semantics }) => (descriptions[semantics]?.group ?? "main") === name),
+  );
 }
 
-const GROUPS = ["main", "rare", "vector"] as const;
+/** Which handler serves which shape: numbers by `Shape.key`. */
+export function numberHandlers(shapes: readonly Shape[]): Map<string, number> {
+  return new Map(
+    inGroups(shapes)
+      .flat()
+      .map(({ key }, i) => [key, Handler.Count + i]),
+  );
+}
 
 /**
  * Writes the interpreter: one function with a handler for each hot shape behind one `br_table`, and a
  * function for each group of others. Its export `run(budget)` returns a `RunStatus`.
  * @param wide for guests whose RAM is a second memory, of 64-bit addresses.
  */
-export function buildInterpreter(
-  shapes: readonly Shape[],
-  memoryPages: number,
-  wide = false,
-): Interpreter {
+export function writeInterpreter(shapes: readonly Shape[], wide = false): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder(wide);
   const imports = {
     translate: module.importFunction("translate", ["i32", "i32", "i32"], [wide ? "f64" : "i32"]),
@@ -63,23 +71,15 @@ export function buildInterpreter(
   const segment = defineSegment(module, state, imports.segmentFault);
   const callees: Callees = { ...imports, segment };
 
-  const groups = GROUPS.map((name) =>
-    shapes.filter(({ name: semantics }) => (descriptions[semantics]?.group ?? "main") === name),
-  );
-  const [main = [], ...others] = groups;
-  const handlers = new Map<string, number>();
-  let next: number = Handler.Count;
-  const bases = groups.map((group) => {
+  const [main = [], ...others] = inGroups(shapes);
+  let next = Handler.Count + main.length;
+  const groupFunctions = others.map((group) => {
     const base = next;
-    for (const shape of group) handlers.set(shape.key, next++);
-    return base;
+    next += group.length;
+    return { base, callee: defineGroup(module, group, base, state, bounce, callees) };
   });
-  const groupFunctions = others.map((group, i) => ({
-    base: bases[i + 1] as number,
-    callee: defineGroup(module, group, bases[i + 1] as number, state, bounce, callees),
-  }));
   defineRun(module, main, groupFunctions, state, bounce, callees, imports, regionType);
-  return { bytes: module.encode(memoryPages), handlers };
+  return module.encode(MOST_PAGES);
 }
 
 /**

@@ -1,5 +1,14 @@
 import { createHash, randomUUID } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
@@ -10,6 +19,9 @@ import { compileInterpreterBy } from "@queztl/cpu";
 const KEEP_AFTER_MS = [2000, 10_000, 60_000];
 /** By how much what was compiled must have grown to be kept anew. */
 const WORTH_IT = 1.05;
+const NAME = "interpreter-";
+/** How many files stay: other releases, flags and sizes of guests have files of their own, and come in turns. */
+const MOST_KEPT = 8;
 const NATIVES = "allow-natives-syntax";
 
 /**
@@ -55,72 +67,124 @@ export function keepInterpreter(
 ): void {
   const v8 = keeper();
   if (v8 === undefined) return;
-  compileInterpreterBy((bytes) => {
-    const folder = join(home, "cache");
-    const kept = new KeptCode(folder, bytes);
-    const module =
-      kept.read((code) => withNatives(() => v8.deserialize(code, bytes))) ??
-      new WebAssembly.Module(bytes);
+  compileInterpreterBy((code) => {
+    // Sources may have changed since the machine before: only what they write tells what they are.
+    let { sha256: digest } = code;
+    let written: Uint8Array<ArrayBuffer> | undefined;
+    if (digest === undefined) {
+      written = code.write();
+      digest = hexSha256(written);
+    }
+    const kept = new KeptCode(join(home, "cache"), digest);
+    const found = kept.read((bytes, machineCode) =>
+      withNatives(() => v8.deserialize(machineCode, bytes)),
+    );
+    const bytes = found?.bytes ?? written ?? code.write();
+    const module = found?.made ?? new WebAssembly.Module(bytes);
     for (const after of KEEP_AFTER_MS) {
-      setTimeout(() => kept.write(withNatives(() => v8.serialize(module))), after).unref();
+      setTimeout(() => {
+        kept.write(
+          bytes,
+          withNatives(() => v8.serialize(module)),
+        );
+      }, after).unref();
     }
     return module;
   });
 }
 
 const HASH_BYTES = 32;
-const sha256 = (...parts: Uint8Array[]): Buffer => {
-  const hash = createHash("sha256");
-  for (const part of parts) hash.update(part);
-  return hash.digest();
-};
+const HEAD_BYTES = HASH_BYTES + 4;
+const sha256 = (bytes: Uint8Array): Buffer => createHash("sha256").update(bytes).digest();
+const hexSha256 = (bytes: Uint8Array): string => sha256(bytes).toString("hex");
 
-/** Compiled code in a file: its SHA-256, then itself. Another V8, other flags or other bytes have another file. */
+/**
+ * WebAssembly and what V8 compiled of it, in a file: the SHA-256 of the machine code, the length of the WebAssembly, then both.
+ * Another V8, other flags or other WebAssembly have another file.
+ */
 export class KeptCode {
   readonly #folder: string;
   readonly #path: string;
+  readonly #digest: string;
   #length = 0;
 
-  constructor(folder: string, bytes: Uint8Array) {
+  /** @param digest the SHA-256 of the WebAssembly, in hexadecimal. */
+  constructor(folder: string, digest: string) {
     const { v8, modules } = process.versions;
     // V8 refuses what it compiled with other flags: processes with others would overwrite it by turns.
     const flags = `${process.execArgv.join(" ")} ${process.env["NODE_OPTIONS"] ?? ""}`;
     const version = `${v8} ${modules} ${process.arch} ${process.platform} ${flags}\n`;
-    const key = sha256(Buffer.from(version), bytes).toString("hex").slice(0, 16);
+    const key = hexSha256(Buffer.from(`${version}${digest}`)).slice(0, 16);
     this.#folder = folder;
-    this.#path = join(folder, `interpreter-${key}`);
+    this.#path = join(folder, `${NAME}${key}`);
+    this.#digest = digest;
   }
 
-  /** What `use` makes of the code that is there; undefined without such, or where it is damaged or another user's. */
-  read<Made>(use: (code: ArrayBuffer) => Made | undefined): Made | undefined {
+  /** What `use` makes of what is there; undefined without such, or where it is damaged or another user's. */
+  read<Made>(
+    use: (bytes: Uint8Array<ArrayBuffer>, machineCode: ArrayBuffer) => Made | undefined,
+  ): { readonly made: Made; readonly bytes: Uint8Array<ArrayBuffer> } | undefined {
     try {
       const { uid } = statSync(this.#path);
       if (process.getuid !== undefined && uid !== process.getuid()) return undefined;
       const file = readFileSync(this.#path);
-      const code = new Uint8Array(file.subarray(HASH_BYTES));
-      if (!sha256(code).equals(file.subarray(0, HASH_BYTES))) return undefined;
-      const made = use(code.buffer);
-      if (made !== undefined) this.#length = code.length;
-      return made;
+      const end = HEAD_BYTES + file.readUInt32LE(HASH_BYTES);
+      const bytes = new Uint8Array(file.subarray(HEAD_BYTES, end));
+      const machineCode = new Uint8Array(file.subarray(end));
+      if (hexSha256(bytes) !== this.#digest) return undefined;
+      if (!sha256(machineCode).equals(file.subarray(0, HASH_BYTES))) return undefined;
+      const made = use(bytes, machineCode.buffer);
+      if (made === undefined) return undefined;
+      this.#length = machineCode.length;
+      this.#markUsed();
+      return { made, bytes };
     } catch {
       return undefined;
     }
   }
 
   /** Keeps code that has grown since, whole or not at all. */
-  write(code: ArrayBuffer): void {
-    if (code.byteLength < this.#length * WORTH_IT) return;
+  write(bytes: Uint8Array, compiled: ArrayBuffer): void {
+    if (compiled.byteLength < this.#length * WORTH_IT || hexSha256(bytes) !== this.#digest) return;
     const draft = `${this.#path}.${randomUUID()}`;
     try {
       mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-      const bytes = new Uint8Array(code);
-      writeFileSync(draft, Buffer.concat([sha256(bytes), bytes]), { mode: 0o600, flag: "wx" });
+      const machineCode = new Uint8Array(compiled);
+      const head = Buffer.alloc(HEAD_BYTES);
+      sha256(machineCode).copy(head);
+      head.writeUInt32LE(bytes.length, HASH_BYTES);
+      writeFileSync(draft, Buffer.concat([head, bytes, machineCode]), { mode: 0o600, flag: "wx" });
       renameSync(draft, this.#path);
-      this.#length = code.byteLength;
+      this.#length = compiled.byteLength;
     } catch {
       // A full disk or a folder that cannot be written costs speed, no more.
       forget(draft);
     }
+    prune(this.#folder);
+  }
+
+  /** Those not used for longest go first. */
+  #markUsed(): void {
+    const now = new Date();
+    try {
+      utimesSync(this.#path, now, now);
+    } catch {
+      // A folder that cannot be written: nothing goes from it either.
+    }
+  }
+}
+
+/** Removes what was not used for longest; a process that reads it meanwhile has it open, or compiles anew. */
+function prune(folder: string): void {
+  try {
+    const files = readdirSync(folder)
+      .filter((name) => name.startsWith(NAME))
+      .map((name) => join(folder, name))
+      .map((path) => ({ path, used: statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0 }))
+      .sort((one, other) => other.used - one.used);
+    for (const { path } of files.slice(MOST_KEPT)) forget(path);
+  } catch {
+    // Then it stays as it is.
   }
 }
 

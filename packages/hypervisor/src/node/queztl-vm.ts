@@ -39,7 +39,7 @@ async function answer(args: readonly string[]): Promise<number> {
 }
 
 function version(): string {
-  const url = new URL("../../package.json", import.meta.url);
+  const url = new URL(import.meta.resolve("@queztl/hypervisor/package.json"));
   return (JSON.parse(readFileSync(url, "utf8")) as { version: string }).version;
 }
 

@@ -10,7 +10,7 @@ import { Machine } from "../machine.ts";
 import type { MachineEnd } from "../machine-end.ts";
 import type { RunArguments, Terminal } from "./command-line.ts";
 import { balloon, disk, network, terminal } from "./host-devices.ts";
-import { readKernelFiles } from "./host-files.ts";
+import { kernelReader } from "./host-files.ts";
 import { OutputBuffer } from "./output-buffer.ts";
 import { ExitStatus } from "./run-host.ts";
 import type { RunHost } from "./run-host.ts";
@@ -25,14 +25,14 @@ export async function runCommand(run: RunArguments, host: RunHost): Promise<numb
   const cpuBefore = process.cpuUsage();
   const append = run.append ?? "console=ttyS0";
   const engine = chooseEngine(run);
-  const kernel = await readKernelFiles(run.kernel, run.initrds, append);
+  const kernel = await kernelReader(run.kernel, run.initrds, append);
   await using statsFile =
     run.statsFile === undefined ? undefined : await openStatistics(run.statsFile);
   const stream = await terminalStream("the serial port's file", run.serial, host.stdout);
   const output = stream && new OutputBuffer(stream, () => machine.serial.resumeOutput());
   const console = await virtioConsole(run.console, host);
   await using machine = await Machine.create({
-    ...kernel,
+    kernel,
     engine,
     memoryMib: run.memoryMib,
     cpus: run.cpus,

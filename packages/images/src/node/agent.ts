@@ -20,7 +20,8 @@ export interface AgentSource {
 
 /** The guest agent that comes with this package. */
 export async function readAgent(): Promise<AgentSource> {
-  const script = await readFile(new URL("../../guest/queztl-agent.pl", import.meta.url));
+  const here = import.meta.resolve("@queztl/images/package.json");
+  const script = await readFile(new URL("guest/queztl-agent.pl", here));
   const packages = pinnedDebian("debian").filter(({ name }) => AGENT_PACKAGES.includes(name));
   return { script, packages };
 }

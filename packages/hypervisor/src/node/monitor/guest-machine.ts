@@ -4,7 +4,7 @@ import { ConsoleChannel } from "../../agent/channel.ts";
 import { Machine } from "../../machine.ts";
 import type { DeviceFactory, MachineEvents, MachineSurroundings } from "../../machine-options.ts";
 import { balloon, network } from "../host-devices.ts";
-import { readKernelFiles } from "../host-files.ts";
+import { kernelReader, readKernelFiles } from "../host-files.ts";
 import { restoreMachine } from "../snapshot-folder.ts";
 import type { VmConfig } from "../vm/vm-config.ts";
 import { DiskDrive } from "./disk-drive.ts";
@@ -88,8 +88,9 @@ export async function createGuestMachine(
   ];
   const initrds = kernel.initramfs === undefined ? [] : [kernel.initramfs];
   const { onSerial, events } = host;
+  const files = [kernel.path, initrds, kernel.commandLine] as const;
   const surroundings: MachineSurroundings = {
-    kernel: () => readKernelFiles(kernel.path, initrds, kernel.commandLine),
+    kernel: snapshot === undefined ? await kernelReader(...files) : () => readKernelFiles(...files),
     devices,
     onSerial,
     events,

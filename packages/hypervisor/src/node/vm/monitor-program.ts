@@ -6,9 +6,11 @@ import { fileURLToPath } from "node:url";
 /** In a checkout the monitor runs from its sources, as this module does. */
 const FROM_SOURCE = import.meta.url.endsWith(".ts");
 
+const PACKAGE = import.meta.resolve("@queztl/hypervisor/package.json");
+
 /** The monitor's program. */
 export const PROGRAM: string = fileURLToPath(
-  new URL(`../monitor/main.${FROM_SOURCE ? "ts" : "js"}`, import.meta.url),
+  new URL(FROM_SOURCE ? "src/node/monitor/main.ts" : "dist/node/monitor/main.js", PACKAGE),
 );
 
 const FLAGS: readonly string[] = [
