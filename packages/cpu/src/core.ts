@@ -13,7 +13,7 @@ import { createMsrFile, keepInState } from "./msr-file.ts";
 import type { MsrFile } from "./msr-file.ts";
 import { TlbKind } from "./paging/tlb.ts";
 import { composeStatusFlags, splitStatusFlags } from "./semantics/flags.ts";
-import { Flag, STATUS_FLAGS, Segment, SegmentField, State } from "./state/layout.ts";
+import { Flag, STATUS_FLAGS, Segment, SegmentCheck, SegmentField, State } from "./state/layout.ts";
 import { HelperStatus } from "./state/status.ts";
 import { StateX87Registers } from "./state/x87-registers.ts";
 import type { Translator } from "./translator/translator.ts";
@@ -39,6 +39,8 @@ export interface CoreOptions {
   readonly entropy?: Entropy;
   readonly features?: Partial<ProcessorFeatures>;
 }
+
+const ANY_ACCESS = SegmentCheck.Read | SegmentCheck.Write;
 
 /**
  * The state of one x86-64 processor and what depends on it: registers in the arena of guest memory, where
@@ -134,7 +136,7 @@ export class Core {
     );
     code.onProtect((page) => this.linear.tlb.forbidPageWrites(page));
     memory.onProtect(() => this.linear.tlb.forbidWrites());
-    this.#codeMode = code.mode(16, false, { x87: 0, mmx: 0, sse: 0 });
+    this.#codeMode = code.mode(16, false, false, { x87: 0, mmx: 0, sse: 0 });
     this.reset();
   }
 
@@ -462,12 +464,28 @@ export class Core {
     const noDevice = PseudoEntry.NoDevice;
     const invalid = PseudoEntry.InvalidOpcode;
     const osfxsr = (cr4 & 0x200) !== 0;
-    this.#codeMode = this.board.code.mode(mode, flat, {
+    this.#codeMode = this.board.code.mode(mode, flat, mode === 32 && flat && this.#hasFlatData(), {
       x87: em || ts ? noDevice : 0,
       mmx: em ? invalid : ts ? noDevice : 0,
       sse: em || !osfxsr ? invalid : ts ? noDevice : 0,
     });
     this.setU32(State.Jumps, this.#codeMode.jumps);
+  }
+
+  /** ES, SS or DS was loaded: `sync` if code is now to be found in another mode. */
+  dataSegmentChanged(): void {
+    const { mode, flat, flatData } = this.#codeMode;
+    if (mode === 32 && flat && flatData !== this.#hasFlatData()) this.sync();
+  }
+
+  /** Whether ES, SS and DS have base 0 and no limit and may be written, and the stack pointer has 32 bits. */
+  #hasFlatData(): boolean {
+    const isFlat = (segment: number): boolean =>
+      this.u64(this.segmentAt(segment, SegmentField.Base)) === 0n &&
+      this.u32(this.segmentAt(segment, SegmentField.Limit)) === 0xffffffff &&
+      this.u32(this.segmentAt(segment, SegmentField.Checks)) === ANY_ACCESS;
+    const big = (this.u32(this.segmentAt(Segment.Ss, SegmentField.Attributes)) & 0x400) !== 0;
+    return big && isFlat(Segment.Ss) && isFlat(Segment.Ds) && isFlat(Segment.Es);
   }
 
   /**

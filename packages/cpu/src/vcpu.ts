@@ -344,7 +344,12 @@ export class Vcpu extends Core {
       const helper = HELPERS[id];
       if (helper !== undefined) {
         this.#checkAllowed(RESTRICTIONS[id] as number);
-        return helper(this, op) ?? HelperStatus.Next;
+        const { codeMode } = this;
+        const status = helper(this, op) ?? HelperStatus.Next;
+        if (status !== HelperStatus.Next || codeMode === this.codeMode) return status;
+        // What follows is to be run as code of the mode that is now.
+        this.rip = this.nextRip(op);
+        return HelperStatus.Jump;
       }
       if (id === PseudoEntry.TooLong) raise(Vector.GeneralProtection, 0);
       if (id === PseudoEntry.NoDevice) raise(Vector.NoDevice);
@@ -450,7 +455,7 @@ export class Vcpu extends Core {
 
   /**
    * The record of an instruction that begins in one page and ends in the next.
-   * @param standIn the record in its place in a block: in 64-bit code the interpreter finds the other by it from now on.
+   * @param standIn the record in its place in a block: where CS is flat the interpreter finds the other by it from now on.
    */
   #straddle(ripLow: number, ripHigh: number, standIn = 0): number {
     const { memory, code } = this.board;
@@ -472,7 +477,8 @@ export class Vcpu extends Core {
       bytes.set(memory.bytes.subarray(second, second + 15), head);
       found = code.straddling(this.codeMode, first, second, bytes);
     }
-    if (standIn !== 0 && linear.long && code.generation === generation) {
+    const flat = linear.long || this.codeMode.flat;
+    if (standIn !== 0 && flat && code.generation === generation) {
       this.view.setBigUint64(standIn + Record.Immediate, BigInt(second), true);
       this.view.setUint32(standIn + Record.Link, found, true);
     }

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
+import type { Flavour } from "@queztl/images";
 import { createEmulatorEngine } from "../src/index.ts";
 import type { Engine, EngineVcpu } from "../src/index.ts";
 import { Guest, imageOf, kernelOf } from "./guest.ts";
@@ -44,8 +45,8 @@ function watched(tier: 0 | "auto", look: (instructions: number, digest: string) 
   };
 }
 
-async function session(engine: Engine): Promise<Guest> {
-  const image = await imageOf("cloud");
+async function session(flavour: Flavour, engine: Engine): Promise<Guest> {
+  const image = await imageOf(flavour);
   if (typeof image === "string") throw new Error(image);
   const kernel = await kernelOf(image, "cryptomgr.notests=1");
   const guest = await Guest.boot({ ...kernel, engine, seed: 1 }, 10 * MINUTES);
@@ -53,24 +54,31 @@ async function session(engine: Engine): Promise<Guest> {
   return guest;
 }
 
-test("a seeded boot interpreted and translated → the same state after every turn", async () => {
-  const turns: string[] = [];
-  const first = await session(watched(0, (count, digest) => turns.push(`${count} ${digest}`)));
-  const end = turns.length;
-  await first.machine.stop();
-  let turn = 0;
-  const second = await session(
-    watched("auto", (count, digest) => {
-      const [theirs, ours] = [turns[turn] ?? "", `${count} ${digest}`];
-      // The first difference ends the machine: what follows from it says nothing.
-      if (turn < end && ours !== theirs) {
-        throw new Error(`turn ${turn}: ${theirs} interpreted, ${ours} translated`);
-      }
-      turn++;
-    }),
-  );
-  const { translator } = second.machine.statistics;
-  await second.machine.stop();
-  expect(Math.min(turn, end)).toBeGreaterThan(1000);
-  expect(translator?.executed).toBeGreaterThan(100_000_000);
-});
+test.each(["cloud", "i386"] as const)(
+  "a seeded boot of the %s kernel interpreted and translated → the same state after every turn",
+  async (flavour) => {
+    const turns: string[] = [];
+    const first = await session(
+      flavour,
+      watched(0, (count, digest) => turns.push(`${count} ${digest}`)),
+    );
+    const end = turns.length;
+    await first.machine.stop();
+    let turn = 0;
+    const second = await session(
+      flavour,
+      watched("auto", (count, digest) => {
+        const [theirs, ours] = [turns[turn] ?? "", `${count} ${digest}`];
+        // The first difference ends the machine: what follows from it says nothing.
+        if (turn < end && ours !== theirs) {
+          throw new Error(`turn ${turn}: ${theirs} interpreted, ${ours} translated`);
+        }
+        turn++;
+      }),
+    );
+    const { translator } = second.machine.statistics;
+    await second.machine.stop();
+    expect(Math.min(turn, end)).toBeGreaterThan(1000);
+    expect(translator?.executed).toBeGreaterThan(100_000_000);
+  },
+);

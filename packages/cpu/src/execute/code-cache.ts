@@ -23,6 +23,8 @@ export interface CodeMode {
   readonly mode: 16 | 32 | 64;
   /** CS has base 0 and no limit: the jump table may be used and branches inside a page linked. */
   readonly flat: boolean;
+  /** 32-bit code in which CS is flat, ES, SS and DS are flat and writable, and the stack pointer has 32 bits. */
+  readonly flatData: boolean;
   readonly units: UnitState;
   /** Offset of the mode's jump table in the WebAssembly memory. */
   readonly jumps: number;
@@ -76,7 +78,7 @@ const TERMINATORS = new Set(
 const ENDS_BLOCK = new Uint8Array(OPCODES.length);
 OPCODES.forEach(({ id, mnemonic }) => (ENDS_BLOCK[id] = TERMINATORS.has(mnemonic) ? 1 : 0));
 
-/** Indirect jumps and calls: in 64-bit code they note their targets. */
+/** Indirect jumps and calls: they note their targets. */
 const IS_INDIRECT = new Uint8Array(OPCODES.length);
 for (const entry of OPCODES) {
   const jumps = /^(jmp|call)$/.test(semanticsName(entry));
@@ -132,12 +134,13 @@ export class CodeCache {
   }
 
   /** The mode object for these properties; the same one each time. */
-  mode(mode: 16 | 32 | 64, flat: boolean, units: UnitState): CodeMode {
+  mode(mode: 16 | 32 | 64, flat: boolean, flatData: boolean, units: UnitState): CodeMode {
     // Blocked units name one of four pseudo entries by their low two bits, which are never all alike.
     const unit = (blocked: number): number => (blocked === 0 ? 0 : 1 + (blocked & 3));
     const key =
       ((unit(units.x87) * 5 + unit(units.mmx)) * 5 + unit(units.sse)) * 512 +
-      mode * 2 +
+      mode * 4 +
+      (flatData ? 2 : 0) +
       (flat ? 1 : 0);
     const known = this.#modes.get(key);
     if (known !== undefined) return known;
@@ -147,6 +150,7 @@ export class CodeCache {
       number: this.#modes.size,
       mode,
       flat,
+      flatData,
       units,
       jumps: table ? this.#memory.allocate(JUMP_BYTES) : this.#emptyJumps,
       records: new Map(),
@@ -225,7 +229,7 @@ export class CodeCache {
       at = this.#lowering.pseudo(pseudo, at, offset - page, instruction.length);
     } else at = this.#lowering.lower(instruction, at, offset - page, false, mode.units);
     at = this.#lowering.continue(at, offset - page + instruction.length);
-    this.#next = at;
+    this.#next = this.#withTargets(at);
     const pieces = piecesOf(offset - page, instruction.length);
     this.#enter(page, { mode, offset: -1, start, end: at, pieces });
     mode.singles.set(offset, start);
@@ -345,7 +349,8 @@ export class CodeCache {
     const decoder = this.#decoder;
     const page = this.pageOf(offset);
     const limit = page + PAGE_BYTES;
-    const translatable = mode.mode === 64 && mode.jumps !== this.#emptyJumps;
+    const isKnown = mode.mode === 64 || mode.flatData;
+    const translatable = isKnown && mode.jumps !== this.#emptyJumps;
     const start = this.#head(translatable ? this.thresholdAt(offset) : HEAD_QUIET, offset, mode);
     const instruction = decoder.instruction;
     let at = start;

@@ -10,7 +10,7 @@ import { usualCount } from "../semantics/float-lanes.ts";
 import { eq, eqz, toI32, toI64, zeroExtend } from "../semantics/integer-ops.ts";
 import { notesTargets } from "./shapes.ts";
 import { placeOf } from "../paging/place.ts";
-import { Segment, SegmentField, State, TlbEntry } from "../state/layout.ts";
+import { Segment, SegmentCheck, SegmentField, State, TlbEntry } from "../state/layout.ts";
 import { JumpTargets, Record } from "../state/record.ts";
 import { call, f32, f64, i32, i64, select, v128 } from "../wasm/index.ts";
 import type {
@@ -222,6 +222,19 @@ export class HandlerContext implements InstructionContext {
     );
     f.if(i64.eq(linear, i64.const(-1)), () => this.#exits.fault());
     return linear;
+  }
+
+  stackOffset(value: I64): I64 {
+    return this.shape.long ? value : i64.and(value, this.state64(State.StackMask));
+  }
+
+  isFlat(segment: number | "operand", write: boolean): I32 {
+    if (this.shape.long) return i32.const(1);
+    const field =
+      segment === "operand"
+        ? i32.load8_u(this.#place.record, Record.Segment)
+        : i32.const(segment * SegmentField.Length);
+    return isFlatSegment(this.f.let(i32.add(this.#place.state, field)), write);
   }
 
   getVector(operand: number, aligned = false): V128 {
@@ -464,6 +477,15 @@ export class HandlerContext implements InstructionContext {
   #masked(rip: I64): I64 {
     return this.shape.long ? rip : i64.and(rip, this.state64(State.RipMask));
   }
+}
+
+/** Whether the segment register whose field lies at an offset behind `at` is flat and allows the access. */
+export function isFlatSegment(at: I32, write: boolean): I32 {
+  const wanted = i32.const(write ? SegmentCheck.Write : SegmentCheck.Read);
+  const allowed = i32.and(i32.load(at, State.Segments + SegmentField.Checks), wanted);
+  const noBase = i64.eqz(i64.load(at, State.Segments + SegmentField.Base));
+  const noLimit = i32.eq(i32.load(at, State.Segments + SegmentField.Limit), i32.const(-1));
+  return i32.and(i32.and(i32.ne(allowed, i32.const(0)), noBase), noLimit);
 }
 
 const isF64 = (value: Expr): value is F64 => value.type === "f64";

@@ -41,9 +41,9 @@ export function semanticsName(entry: OpcodeEntry): string {
   return mnemonic;
 }
 
-/** Whether a shape is that of indirect jumps or calls in 64-bit code: room for their targets follows their records. */
-export function notesTargets({ name, long, operands }: Shape): boolean {
-  return long && (name === "jmp" || name === "call") && operands[0]?.class !== "target";
+/** Whether a shape is that of indirect jumps or calls: room for their targets follows their records. */
+export function notesTargets({ name, operands }: Shape): boolean {
+  return (name === "jmp" || name === "call") && operands[0]?.class !== "target";
 }
 
 /** Builds the shape of a form under given sizes. */

@@ -98,6 +98,11 @@ export interface InstructionContext {
   /** Linear address of `offset` in a segment, checked for an access of `bytes` bytes. In 64-bit mode only FS and GS have a base. */
   linear(segment: number | "operand", offset: I64, bytes: number, write: boolean): I64;
 
+  /** An offset in the stack segment: what is above the stack pointer's width goes. */
+  stackOffset(value: I64): I64;
+  /** Whether a segment has base 0, no limit and allows the access, so that its offsets are linear addresses; 1 in 64-bit mode. */
+  isFlat(segment: number | "operand", write: boolean): I32;
+
   /** A 128-bit vector operand, XMM or memory; `aligned` memory faults (#GP) when not on 16 bytes. */
   getVector(operand: number, aligned?: boolean): V128;
   setVector(operand: number, value: V128, aligned?: boolean): void;

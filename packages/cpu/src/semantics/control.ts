@@ -21,10 +21,7 @@ interface StackSlot {
   readonly commit: () => void;
 }
 
-function stackPointer(s: InstructionContext): I64 {
-  const rsp = s.register(Register.Rsp);
-  return s.shape.long ? rsp : i64.and(rsp, s.state64(State.StackMask));
-}
+const stackPointer = (s: InstructionContext): I64 => s.stackOffset(s.register(Register.Rsp));
 
 /** Writes the stack pointer: with a 16-bit stack only SP changes, with a 32-bit one the upper half clears. */
 export function setStackPointer(s: InstructionContext, value: I64): void {
@@ -33,8 +30,13 @@ export function setStackPointer(s: InstructionContext, value: I64): void {
     s.setRegister(Register.Rsp, 64, value);
     return;
   }
-  const mask = f.let(s.state64(State.StackMask));
-  const kept = f.let(i64.and(value, mask));
+  const kept = f.let(s.stackOffset(value));
+  const mask = s.state64(State.StackMask);
+  if (mask.constant !== undefined) {
+    // It is known only where it is 32 bits.
+    s.setRegister(Register.Rsp, 64, kept);
+    return;
+  }
   f.if(
     i64.eq(mask, i64.const(0xffff)),
     () => s.setRegister(Register.Rsp, 16, i32.wrap_i64(kept)),
@@ -45,7 +47,7 @@ export function setStackPointer(s: InstructionContext, value: I64): void {
 function pushSlot(s: InstructionContext, bytes: number): StackSlot {
   const { f } = s;
   const lower = i64.sub(stackPointer(s), i64.const(bytes));
-  const top = f.let(s.shape.long ? lower : i64.and(lower, s.state64(State.StackMask)));
+  const top = f.let(s.stackOffset(lower));
   const address = s.shape.long ? top : f.let(s.linear(Segment.Ss, top, bytes, true));
   return { address, commit: () => setStackPointer(s, top) };
 }
@@ -128,7 +130,7 @@ export const control: Descriptions = {
     describe(s) {
       const { size, long } = s.shape;
       const frame = s.f.let(s.register(Register.Rbp));
-      const top = long ? frame : s.f.let(i64.and(frame, s.state64(State.StackMask)));
+      const top = s.f.let(s.stackOffset(frame));
       const address = long ? top : s.f.let(s.linear(Segment.Ss, top, size / 8, false));
       const value = s.f.let(s.load(size, address));
       setStackPointer(s, i64.add(top, i64.const(size / 8)));
@@ -272,8 +274,10 @@ function checkTarget(s: InstructionContext, target: I64): void {
     return;
   }
   const at = State.Segments + Segment.Cs * SegmentField.Length + SegmentField.Limit;
+  const limit = s.state32(at);
+  if (limit.constant === -1) return;
   const masked = i64.and(target, s.state64(State.RipMask));
-  s.f.if(unlikely(i64.gt_u(masked, i64.extend_i32_u(s.state32(at)))), () => s.raise(13, 0));
+  s.f.if(unlikely(i64.gt_u(masked, i64.extend_i32_u(limit))), () => s.raise(13, 0));
 }
 
 /** The same of a relative branch; one that stays in its page is inside the segment. */

@@ -40,7 +40,8 @@ function stopAtZero(s: InstructionContext): void {
 function repeatWhile(s: InstructionContext, rounds: Int, also?: I32): void {
   if (s.shape.repeat === "") return;
   const width = s.shape.addressSize;
-  const left = s.f.let(sub(s.registerPart(Register.Rcx, width), rounds));
+  const by = width === 64 ? rounds : toI32(rounds);
+  const left = s.f.let(sub(s.registerPart(Register.Rcx, width), by));
   s.setRegister(Register.Rcx, width, left);
   const more = i32.eqz(eqz(width === 16 ? i32.and(toI32(left), i32.const(0xffff)) : left));
   s.f.if(also === undefined ? more : i32.and(more, also), () => s.again());
@@ -54,19 +55,25 @@ function bounced(s: InstructionContext, place: Place): I32 {
   return eq(place, bounce);
 }
 
-/** How much one round handles: elements, their bytes, and the bytes that it may write. */
+/** How much one round handles, if several elements are allowed: elements, their bytes, and the bytes that it may write. */
 interface Round {
+  readonly allowed: I32;
   readonly count: I64;
   readonly length: I32;
   readonly reach: I32;
 }
 
 /**
- * A round goes up to the ends of the pages that the addresses lie in, and rCX. Only 64-bit code with DF clear does
- * more than one element; segment limits elsewhere are checked element by element. A round counts as one
- * instruction, so that nothing but the guest's own state may decide how long it is.
+ * A round goes up to the ends of the pages that the addresses lie in, and rCX. It is more than one element with DF clear and
+ * flat segments; others' limits are checked element by element. A round counts as one instruction, so that nothing but the
+ * guest's own state may decide how long it is.
  */
-function roundOf(s: InstructionContext, bytes: number, addresses: readonly I64[]): Round {
+function roundOf(
+  s: InstructionContext,
+  bytes: number,
+  addresses: readonly I64[],
+  flat: readonly I32[],
+): Round {
   let most: I64 = index(s, Register.Rcx);
   for (const address of addresses) {
     const room = i64.sub(i64.const(4096), i64.and(address, i64.const(4095)));
@@ -77,12 +84,14 @@ function roundOf(s: InstructionContext, bytes: number, addresses: readonly I64[]
   const count = s.f.let(most);
   const length = s.f.let(i32.shl(i32.wrap_i64(count), i32.const(Math.log2(bytes))));
   // An element may cross into the next page: then it goes by the bounce buffer.
-  const reach = s.f.let(select(forwards(s), length, i32.const(bytes)));
-  return { count, length, reach };
+  const unknown = flat.filter(({ constant }) => constant === undefined);
+  const allowed = s.f.let([forwards(s), ...unknown].reduce((all, each) => i32.and(all, each)));
+  const reach = s.f.let(select(allowed, length, i32.const(bytes)));
+  return { allowed, count, length, reach };
 }
 
 const bulkAllowed = (s: InstructionContext): boolean =>
-  s.shape.repeat !== "" && s.shape.long && s.shape.addressSize === 64;
+  s.shape.repeat !== "" && s.shape.addressSize === (s.shape.long ? 64 : 32);
 
 /** DF clear; and TF, which traps after each element. */
 const forwards = (s: InstructionContext): I32 =>
@@ -101,12 +110,14 @@ const movs: Description = {
     const source = f.let(s.translate(from, bytes, "read"));
     // The write's translation may use the bounce buffer too: keep the value first.
     const value = f.let(loadPlace(width, source));
-    const round = bulkAllowed(s) ? roundOf(s, bytes, [from, to]) : undefined;
+    const round = bulkAllowed(s)
+      ? roundOf(s, bytes, [from, to], [s.isFlat("operand", false), s.isFlat(Segment.Es, true)])
+      : undefined;
     const destination = f.let(s.translate(to, bytes, "write", round?.reach));
     if (round !== undefined) {
-      const { count, length } = round;
+      const { allowed, count, length } = round;
       const plain = i32.eqz(i32.or(bounced(s, source), bounced(s, destination)));
-      f.if(i32.and(plain, forwards(s)), () => {
+      f.if(i32.and(plain, allowed), () => {
         // Moving up into what is still to be read repeats a pattern: element by element.
         const apart = sub(destination, source);
         const least = apart.type === "i64" ? i64.extend_i32_u(length) : length;
@@ -139,10 +150,12 @@ const stos: Description = {
     stopAtZero(s);
     const to = f.let(s.linear(Segment.Es, index(s, Register.Rdi), bytes, true));
     const value = f.let(s.registerPart(Register.Rax, width));
-    const round = bulkAllowed(s) ? roundOf(s, bytes, [to]) : undefined;
+    const round = bulkAllowed(s)
+      ? roundOf(s, bytes, [to], [s.isFlat(Segment.Es, true)])
+      : undefined;
     const destination = f.let(s.translate(to, bytes, "write", round?.reach));
     if (round !== undefined) {
-      const { count, length } = round;
+      const { allowed, count, length } = round;
       const byte = toI32(s.registerPart(Register.Rax, 8));
       const pattern =
         width === 64
@@ -150,7 +163,7 @@ const stos: Description = {
           : i32.and(i32.mul(byte, i32.const(0x01010101)), i32.const(2 ** width - 1));
       const uniform = eq(value, pattern);
       const plain = i32.and(i32.eqz(bounced(s, destination)), uniform);
-      f.if(i32.and(plain, forwards(s)), () => {
+      f.if(i32.and(plain, allowed), () => {
         f.memoryFill(destination, toI32(s.registerPart(Register.Rax, 8)), length);
         advance(s, Register.Rdi, f.let(i64.extend_i32_u(length)));
         repeatWhile(s, count);

@@ -113,7 +113,7 @@ export function markAccessed(cpu: Core, descriptor: Descriptor): number {
   return descriptor.attributes | Attribute.Accessed;
 }
 
-/** Writes a segment register's hidden part. Call `cpu.sync()` after changing CS or SS. */
+/** Writes a segment register's hidden part. Call `cpu.sync()` after changing CS or SS, `cpu.dataSegmentChanged()` after another. */
 export function setSegment(
   cpu: Core,
   segment: number,
@@ -166,7 +166,7 @@ export function loadSegment(
 ): void {
   if (isReal(cpu)) {
     setRealSegment(cpu, segment, selector);
-    if (segment === Segment.Ss) cpu.sync();
+    changed(cpu, segment);
     return;
   }
   const { cpl } = cpu;
@@ -178,7 +178,7 @@ export function loadSegment(
     }
     const attributes = segment === Segment.Ss ? cpl << 5 : 0;
     setSegment(cpu, segment, selector, 0n, 0, attributes);
-    if (segment === Segment.Ss) cpu.sync();
+    changed(cpu, segment);
     return;
   }
   const descriptor = readDescriptor(cpu, selector, vector);
@@ -198,7 +198,12 @@ export function loadSegment(
   }
   const marked = markAccessed(cpu, descriptor);
   setSegment(cpu, segment, selector, descriptor.base, descriptor.limit, marked);
+  changed(cpu, segment);
+}
+
+function changed(cpu: Core, segment: number): void {
   if (segment === Segment.Ss) cpu.sync();
+  else cpu.dataSegmentChanged();
 }
 
 /** Loads CS with a checked code descriptor and moves to privilege `cpl`. */

@@ -99,6 +99,7 @@ export function enterOuterLevel(
       setSegment(cpu, segment, 0, 0n, 0, 0);
     }
   }
+  cpu.dataSegmentChanged();
 }
 
 function returnReal(cpu: Core, bytes: 2 | 4): number {

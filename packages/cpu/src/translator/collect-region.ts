@@ -304,7 +304,7 @@ function readBlock(
       successors.push({ offset: page + distance, ripPage, called });
       return { offset: page + distance, crosses: false };
     }
-    const rip = BigInt.asUintN(64, ripPage + BigInt(distance));
+    const rip = BigInt.asUintN(mode.mode, ripPage + BigInt(distance));
     const target = source.probe(rip);
     if (target < 0) return undefined;
     successors.push({ offset: target, ripPage: rip & ~mask, called });

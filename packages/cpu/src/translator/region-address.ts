@@ -4,10 +4,19 @@ import { Record } from "../state/record.ts";
 import { i64 } from "../wasm/index.ts";
 import type { I64 } from "../wasm/index.ts";
 import type { Step } from "./collect-region.ts";
+import { cut, narrowAddress } from "./narrow-address.ts";
 import type { RegionFrame } from "./region-context.ts";
 
-/** The address that an instruction's address record describes. */
-export function addressOf(view: DataView, frame: RegionFrame, step: Step): I64 {
+/**
+ * The address that an instruction's address record describes.
+ * @param interpret leaves the instruction to the interpreter.
+ */
+export function addressOf(
+  view: DataView,
+  frame: RegionFrame,
+  step: Step,
+  interpret: () => void,
+): I64 {
   const { addressRecord: record, addressHandler: handler } = step;
   if (record === 0) return i64.const(0);
   const displacement = view.getInt32(record + Record.Displacement, true);
@@ -28,7 +37,13 @@ export function addressOf(view: DataView, frame: RegionFrame, step: Step): I64 {
     segment === Segment.Null * SegmentField.Length
       ? offset
       : i64.add(offset, i64.load(frame.state, State.Segments + segment));
-  const narrow = (value: I64): I64 => i64.and(value, i64.const(0xffffffffn));
+  const narrow = (value: I64): I64 =>
+    frame.narrow ? cut(value) : i64.and(value, i64.const(0xffffffffn));
+  const checked = (offset: I64): I64 => {
+    const access = view.getUint8(record + Record.Access);
+    const bytes = (access & 0x7f) + 1;
+    return narrowAddress(frame, segment, offset, { bytes, write: access > 0x7f }, interpret);
+  };
   const page = { ...frame.ripPage.get, relative: { to: "rip", by: 0n } };
   const rip = i64.add(page, i64.const(displacement));
   switch (handler) {
@@ -49,7 +64,13 @@ export function addressOf(view: DataView, frame: RegionFrame, step: Step): I64 {
       return inSegment(i64.const(view.getBigInt64(record + Record.Immediate, true)));
     case Handler.AddressRip32:
       return inSegment(narrow(rip));
+    case Handler.AddressLegacy32:
+      return checked(cut(full));
+    case Handler.AddressLegacy16:
+      return checked(i64.and(full, i64.const(0xffff)));
+    case Handler.Offset16:
+      return i64.and(full, i64.const(0xffff));
     default:
-      throw new Error(`address handler ${handler} has no place in 64-bit code`);
+      throw new Error(`there is no address handler ${handler}`);
   }
 }

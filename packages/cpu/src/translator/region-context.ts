@@ -8,6 +8,7 @@ import type {
 } from "../semantics/context.ts";
 import { toI32, toI64, zeroExtend } from "../semantics/integer-ops.ts";
 import { placeOf, tlbEntryOf } from "../paging/place.ts";
+import { isFlatSegment } from "../interpreter/handler-context.ts";
 import { Segment, SegmentField, State, TlbEntry } from "../state/layout.ts";
 import { Record } from "../state/record.ts";
 import { f32, f64, i32, i64, unlikely, v128 } from "../wasm/index.ts";
@@ -26,12 +27,15 @@ import type {
 import type { RegionControl } from "./region-control.ts";
 import { sameFlags } from "./region-flags.ts";
 import type { KnownFlags, RegionFlags } from "./region-flags.ts";
+import { FLAT_FIELDS, cut, narrowAddress } from "./narrow-address.ts";
 import type { RegionPages } from "./region-pages.ts";
 import type { RegionVectors } from "./region-vectors.ts";
 
 /** What a region's instructions share: the function, the registers in locals, the flags. */
 export interface RegionFrame {
   readonly f: FunctionBuilder;
+  /** 32-bit code, with flat segments but for FS and GS (`CodeMode.flatData`); else it is 64-bit code. */
+  readonly narrow: boolean;
   readonly state: I32;
   /** Offset of the TLB that serves now. */
   readonly tlb: Local<"i32">;
@@ -43,6 +47,9 @@ export interface RegionFrame {
   register(number: number): Local<"i64">;
   readonly control: RegionControl;
 }
+
+/** The limit of CS. */
+const CODE_LIMIT = State.Segments + Segment.Cs * SegmentField.Length + SegmentField.Limit;
 
 /** Where the current instruction's code goes on or leaves the region. */
 export interface RegionExits {
@@ -212,14 +219,31 @@ export class RegionContext implements InstructionContext {
     return this.f.wide ? i64.const(0) : i32.const(0);
   }
 
-  linear(segment: number | "operand", offset: I64): I64 {
+  linear(segment: number | "operand", offset: I64, bytes: number, write: boolean): I64 {
     const field =
       segment === "operand"
         ? this.#view.getUint8(this.#record + Record.Segment)
         : segment * SegmentField.Length;
     const number = field / SegmentField.Length;
+    if (this.#frame.narrow) {
+      const access = { bytes, write };
+      return narrowAddress(this.#frame, field, offset, access, () => this.#exits.interpret());
+    }
     if (number !== Segment.Fs && number !== Segment.Gs) return offset;
     return i64.add(offset, i64.load(this.#frame.state, State.Segments + field));
+  }
+
+  stackOffset(value: I64): I64 {
+    return this.#frame.narrow ? cut(value) : value;
+  }
+
+  isFlat(segment: number | "operand", write: boolean): I32 {
+    const field =
+      segment === "operand"
+        ? this.#view.getUint8(this.#record + Record.Segment)
+        : segment * SegmentField.Length;
+    if (!this.#frame.narrow || FLAT_FIELDS.has(field)) return i32.const(1);
+    return isFlatSegment(i32.add(this.#frame.state, i32.const(field)), write);
   }
 
   getVector(operand: number, aligned = false): V128 {
@@ -350,10 +374,13 @@ export class RegionContext implements InstructionContext {
 
   state32(offset: number): I32 {
     if (offset === State.Mxcsr) return this.#frame.control.get;
+    if (this.#frame.narrow && offset === CODE_LIMIT) return i32.const(-1);
     return i32.load(this.#frame.state, offset);
   }
 
   state64(offset: number): I64 {
+    const isMask = offset === State.StackMask || offset === State.RipMask;
+    if (this.#frame.narrow && isMask) return i64.const(0xffffffffn);
     return i64.load(this.#frame.state, offset);
   }
 
@@ -373,13 +400,15 @@ export class RegionContext implements InstructionContext {
     const inPage =
       this.#view.getUint16(this.#record + Record.Offset, true) +
       this.#view.getUint8(this.#record + Record.InstructionLength);
-    return i64.add(this.#frame.ripPage.get, i64.const(inPage));
+    const next = i64.add(this.#frame.ripPage.get, i64.const(inPage));
+    return this.#frame.narrow ? cut(next) : next;
   }
 
   targetRip(): I64 {
     const target = this.#view.getBigInt64(this.#record + Record.Immediate, true);
     const rip = i64.add(this.#frame.ripPage.get, i64.const(target));
-    return this.shape.size === 16 ? i64.and(rip, i64.const(0xffff)) : rip;
+    if (this.shape.size === 16) return i64.and(rip, i64.const(0xffff));
+    return this.#frame.narrow ? cut(rip) : rip;
   }
 
   branch(): void {
@@ -451,7 +480,9 @@ export class RegionContext implements InstructionContext {
       f.set(local, i64.or(i64.and(local.get, i64.const(~mask)), placed));
     }
     f.store.i64(this.#frame.state, local.get, State.Registers + (field & ~7));
-    const relative = width === 64 && this.#onAllWays ? value.relative : undefined;
+    // In 32-bit code all that is known of a register is known of its lower half.
+    const whole = this.#frame.narrow ? width >= 32 : width === 64 && value.type === "i64";
+    const relative = whole && this.#onAllWays ? value.relative : undefined;
     this.#frame.pages.moved(field >> 3, relative);
     this.#written.add(field >> 3);
   }

@@ -38,15 +38,23 @@ const below = (random: Random, limit: number): number => random() % limit;
 const pick = <T>(random: Random, list: readonly T[]): T => list[below(random, list.length)] as T;
 
 const offered = new Set<string>(X86_64_V2);
-const available = OPCODES.filter(
-  (entry) =>
-    entry.long && offered.has(entry.feature) && operandSizes(entry, 64, "intel").length > 0,
-);
-const described = available.filter((entry) => descriptions[semanticsName(entry)] !== undefined);
-/** What only helpers do: a region leaves there. */
-const helped = available.filter(
-  (entry) => isX87(entry) || /^(cpuid|enter|popf|cmpxchg8b|xsave)$/.test(entry.mnemonic),
-);
+
+/** The bits of the code that is run. */
+type Bits = 32 | 64;
+
+function instructionsOf(bits: Bits) {
+  const available = OPCODES.filter(
+    (entry) => offered.has(entry.feature) && operandSizes(entry, bits, "intel").length > 0,
+  );
+  return {
+    described: available.filter((entry) => descriptions[semanticsName(entry)] !== undefined),
+    /** What only helpers do: a region leaves there. */
+    helped: available.filter(
+      (entry) => isX87(entry) || /^(cpuid|enter|popf|pusha|cmpxchg8b|xsave)$/.test(entry.mnemonic),
+    ),
+  };
+}
+const INSTRUCTION_SETS = { 32: instructionsOf(32), 64: instructionsOf(64) };
 
 interface Program {
   readonly bytes: Uint8Array;
@@ -54,27 +62,27 @@ interface Program {
   readonly starts: readonly number[];
 }
 
-function instruction(random: Random, entry: OpcodeEntry): Uint8Array {
-  const address = below(random, 8) === 0 ? 32 : 64;
+function instruction(random: Random, entry: OpcodeEntry, bits: Bits): Uint8Array {
+  const address = below(random, 8) === 0 ? ((bits / 2) as 16 | 32) : bits;
   const form = pick(random, encodableForms(entry));
   const string = descriptions[semanticsName(entry)]?.string === true;
   const relative = entry.operands.some(({ kind }) => kind === "relative");
   // Mostly near what the registers hold.
   const memory = {
-    base: below(random, 16),
-    index: pick(random, [-1, -1, -1, 1, 9]),
+    base: below(random, bits / 4),
+    index: pick(random, [-1, -1, -1, 1, bits === 64 ? 9 : 3]),
     scale: 0,
     disp: pick(random, [0, 1, 8, 16, -16, -3, 64]),
   };
   return encode(
     entry,
     {
-      mode: 64,
+      mode: bits,
       vendor: "intel",
-      operandSize: pick(random, operandSizes(entry, 64, "intel")),
+      operandSize: pick(random, operandSizes(entry, bits, "intel")),
       addressSize: address,
       ...(form === "none" ? {} : { form }),
-      ...(form === "mem" ? { memory } : {}),
+      ...(form === "mem" && address !== 16 ? { memory } : {}),
       ...(entry.lock && form === "mem" && below(random, 4) === 0 ? { lock: true } : {}),
       ...(string && !relative && below(random, 2) === 0
         ? { repeat: pick(random, ["rep", "repne"] as const) }
@@ -88,7 +96,8 @@ function instruction(random: Random, entry: OpcodeEntry): Uint8Array {
   ).bytes;
 }
 
-function program(random: Random): Program {
+function program(random: Random, bits: Bits): Program {
+  const { described, helped } = INSTRUCTION_SETS[bits];
   const favourites = described.filter(() => below(random, 12) === 0);
   const list: { entry: OpcodeEntry; bytes: Uint8Array }[] = [];
   for (let i = 0; i < INSTRUCTIONS; i++) {
@@ -98,7 +107,7 @@ function program(random: Random): Program {
     // A program of jumps would not get far.
     const leaves = /^(jmp|call|ret)$/.test(entry.mnemonic);
     if (leaves && below(random, 3) !== 0) continue;
-    list.push({ entry, bytes: instruction(random, entry) });
+    list.push({ entry, bytes: instruction(random, entry, bits) });
   }
   const starts: number[] = [];
   let end = 0;
@@ -169,6 +178,8 @@ function prepare(
     vcpu.setU32(State.FpuControl, 0x037f);
     vcpu.setU32(State.FpuTag, 0);
     vcpu.setU64(State.Segments + Segment.Fs * SegmentField.Length, 0x40n);
+    // Where segments have limits, data goes beyond this one's.
+    vcpu.setU32(State.Segments + Segment.Gs * SegmentField.Length + SegmentField.Limit, DATA + 7);
     vcpu.flags = 2 | (random() & 0x8d5) | (below(random, 8) === 0 ? 0x400 : 0);
     vcpu.rip = BigInt(base);
     vcpu.halted = vcpu.shutdown = false;
@@ -218,44 +229,79 @@ function compare(pair: readonly FlatProcessor[], random: Random, starts: readonl
   }
 }
 
-const processors = (): FlatProcessor[] => [
-  createFlatProcessor({ ramBytes: RAM }),
-  createFlatProcessor({ ramBytes: RAM, tier: "eager" }),
+const processors = (bits: Bits): FlatProcessor[] => [
+  createFlatProcessor({ ramBytes: RAM, bits }),
+  createFlatProcessor({ ramBytes: RAM, bits, tier: "eager" }),
 ];
 
 describe("translated code against the interpreter", () => {
-  test("random programs in slices of any length → the same state after each", () => {
-    let pair = processors();
-    let regions = 0;
-    fc.assert(
-      fc.property(fc.noShrink(fc.integer()), (seed) => {
-        const random = randomNumbers(seed);
-        const { bytes, starts: distances } = program(random);
-        // Often across the border of two pages.
-        const inside = below(random, 2) === 0;
-        const base = inside ? CODE : CODE + 4096 - below(random, bytes.length);
-        prepare(pair, bytes, base, seed);
-        const starts = distances.map((distance) => base + distance);
-        const translated = pair[1] as FlatProcessor;
-        // What has run before is known, too: where indirect jumps led, and instructions in two pages.
-        translated.vcpu.board.code.threshold = below(random, 4);
-        // Known blocks are taken into regions with the ones that lead to them.
-        const { memory, vcpu } = translated;
-        for (const start of starts) {
-          if (below(random, 2) === 0) continue;
-          vcpu.board.code.find(vcpu.codeMode, memory.offsetOf(start, 1));
-        }
-        const count = (): number => vcpu.board.translator?.statistics.regions ?? NaN;
-        const before = count();
-        compare(pair, random, starts);
-        regions += count() - before;
-        // SYSRET may have led out of 64-bit code.
-        if (vcpu.codeMode.mode !== 64) pair = processors();
-      }),
-      { numRuns: RUNS },
-    );
-    expect(regions).toBeGreaterThan(RUNS);
-  }, 120_000);
+  test.each([64, 32] as const)(
+    "random programs of %i-bit code in slices of any length → the same state after each",
+    (bits) => {
+      let pair = processors(bits);
+      let regions = 0;
+      fc.assert(
+        fc.property(fc.noShrink(fc.integer()), (seed) => {
+          const random = randomNumbers(seed);
+          const { bytes, starts: distances } = program(random, bits);
+          // Often across the border of two pages.
+          const inside = below(random, 2) === 0;
+          const base = inside ? CODE : CODE + 4096 - below(random, bytes.length);
+          prepare(pair, bytes, base, seed);
+          const starts = distances.map((distance) => base + distance);
+          const translated = pair[1] as FlatProcessor;
+          // What has run before is known, too: where indirect jumps led, and instructions in two pages.
+          translated.vcpu.board.code.threshold = below(random, 4);
+          // Known blocks are taken into regions with the ones that lead to them.
+          const { memory, vcpu } = translated;
+          for (const start of starts) {
+            if (below(random, 2) === 0) continue;
+            vcpu.board.code.find(vcpu.codeMode, memory.offsetOf(start, 1));
+          }
+          const count = (): number => vcpu.board.translator?.statistics.regions ?? NaN;
+          const before = count();
+          compare(pair, random, starts);
+          regions += count() - before;
+          // SYSRET may have led out of the mode.
+          if (vcpu.codeMode.mode !== bits) pair = processors(bits);
+        }),
+        { numRuns: RUNS },
+      );
+      expect(regions).toBeGreaterThan(RUNS);
+    },
+    120_000,
+  );
+
+  test("32-bit code that loads data segments with and without a base → the same state, wherever it is translated", () => {
+    // again: mov ds, cx; add eax, [0x9000]; push eax; mov ds, dx; add eax, [0x9000]; mov ss, bx; pop esi; jmp again
+    const code = "8ed9030500900000508eda0305009000008ed35eebe9";
+    const pair = processors(32);
+    prepare(pair, Buffer.from(code, "hex"), CODE, 1);
+    for (const { memory, vcpu } of pair) {
+      // 0x10: base 0, no limit; 0x18: base 4, no limit; 0x20: base 0, a limit of 0xfff.
+      const gdt = [0, 0, 0x00cf_9300_0000_ffffn, 0x00cf_9300_0004_ffffn, 0x0040_9300_0000_0fffn];
+      gdt.forEach((entry, i) => memory.writeUint64(0x2000 + 8 * i, BigInt(entry)));
+      vcpu.setU64(State.Gdtr, 0x2000n);
+      vcpu.setU32(State.Gdtr + 8, 0x27);
+      for (const [register, selector] of [
+        [1, 0x10n],
+        [2, 0x18n],
+        [3, 0x10n],
+      ] as const) {
+        vcpu.setU64(State.Registers + 8 * register, selector);
+      }
+    }
+    const modes = new Set<boolean>();
+    const starts = [CODE];
+    for (const selector of [0x18n, 0x10n, 0x20n, 0n, 0x10n]) {
+      for (const { vcpu } of pair) vcpu.setU64(State.Registers + 8 * 2, selector);
+      compare(pair, randomNumbers(Number(selector)), starts);
+      modes.add((pair[1] as FlatProcessor).vcpu.codeMode.flatData);
+    }
+    const { statistics } = (pair[1] as FlatProcessor).vcpu.board.translator ?? {};
+    expect(statistics?.executed).toBeGreaterThan(50);
+    expect(modes).toEqual(new Set([true, false]));
+  });
 
   /** Runs code translated; `change` comes after some instructions. */
   const run = (

@@ -6,6 +6,7 @@ import { RegionExit } from "../state/status.ts";
 import { call, i32, i64, likely, unlikely } from "../wasm/index.ts";
 import type { Callee, FunctionBuilder, I32, I64, Label, Local, Place } from "../wasm/index.ts";
 import type { Block, Region, Step, Target } from "./collect-region.ts";
+import { cut } from "./narrow-address.ts";
 import { addressOf } from "./region-address.ts";
 import { RegionContext } from "./region-context.ts";
 import type { RegionExits, RegionFrame } from "./region-context.ts";
@@ -120,6 +121,7 @@ class RegionWriter {
     this.#control = new RegionControl(f, state);
     this.#frame = {
       f,
+      narrow: region.mode.mode === 32,
       state,
       vectors: this.#vectors,
       pages: this.#pages,
@@ -402,7 +404,10 @@ class RegionWriter {
     const { end, steps } = block;
     f.scope(() => {
       if (end.kind === "next") {
-        const rip = (): I64 => i64.add(this.#ripPage.get, i64.const(end.inPage));
+        const rip = (): I64 => {
+          const next = i64.add(this.#ripPage.get, i64.const(end.inPage));
+          return this.#frame.narrow ? cut(next) : next;
+        };
         this.#follow(end.target, rip, number, steps.length, behind);
       } else if (end.kind === "interpret") this.#leave(end.record, steps.length);
       else f.unreachable();
@@ -435,7 +440,7 @@ class RegionWriter {
           },
           branch: () => this.#follow(step.target, () => context.targetRip(), from, done + 1),
         };
-        const address = f.let(addressOf(this.#view, this.#frame, step));
+        const address = f.let(addressOf(this.#view, this.#frame, step, interpret));
         const writes = storeFollows(this.#view, steps, done);
         const operand = { record, address, writes };
         const context = new RegionContext(shape, this.#frame, this.#view, operand, exits);

@@ -20,7 +20,10 @@ export interface Expr<T extends ValueType = ValueType> {
   readonly type: T;
   /** Present on constants, for folding. */
   readonly constant?: number | bigint;
-  /** Of 64-bit sums, whose terms' writer gave it: a value that this one is a constant distance from. */
+  /**
+   * Of sums, whose terms' writer gave it: a value that this one is a constant distance from, of 32-bit ones after it is cut to 32
+   * bits.
+   */
   readonly relative?: Relative;
   /** Of conditions: whether it usually holds, where that is said (`likely`, `unlikely`). */
   readonly holds?: boolean;
@@ -99,6 +102,32 @@ function unary<A extends ValueType, R extends ValueType>(type: R, opcode: number
   return (a) => plain(type, opcode, a);
 }
 
+const isBig = (value: number | bigint | undefined): value is bigint => typeof value === "bigint";
+
+function related<T extends "i32" | "i64">(sum: Expr<T>, relative: Relative | undefined): Expr<T> {
+  return relative === undefined ? sum : { ...sum, relative };
+}
+
+/** What a sum or difference is relative to: the term that is no constant, or both. */
+function relativeSum(a: Expr<"i64">, b: Expr<"i64">, sign: 1n | -1n): Relative | undefined {
+  const [x, y] = [a.relative, b.relative];
+  if (x !== undefined && isBig(b.constant)) return { to: x.to, by: x.by + sign * b.constant };
+  if (sign < 0n) return undefined;
+  if (y !== undefined && isBig(a.constant)) return { to: y.to, by: y.by + a.constant };
+  return x && y && { to: `(${x.to}+${y.to})`, by: x.by + y.by };
+}
+
+function relativeShift({ relative }: Expr<"i64">, { constant }: Expr<"i64">): Relative | undefined {
+  if (relative === undefined || !isBig(constant)) return undefined;
+  return { to: `(${relative.to}<<${constant})`, by: relative.by << constant };
+}
+
+/** The same of 32 bits, if a constant is added or taken away. */
+function relativeStep(a: I32, b: I32, sign: 1n | -1n): Relative | undefined {
+  if (a.relative === undefined || typeof b.constant !== "number") return undefined;
+  return { to: a.relative.to, by: a.relative.by + sign * BigInt(b.constant) };
+}
+
 /** 32-bit integer operations, by their WebAssembly names. */
 export const i32 = {
   const: (value: number): I32 => ({
@@ -128,8 +157,8 @@ export const i32 = {
   clz: unary<"i32", "i32">("i32", 0x67),
   ctz: unary<"i32", "i32">("i32", 0x68),
   popcnt: unary<"i32", "i32">("i32", 0x69),
-  add: binary<"i32", "i32">("i32", 0x6a),
-  sub: binary<"i32", "i32">("i32", 0x6b),
+  add: (a: I32, b: I32): I32 => related(plain("i32", 0x6a, a, b), relativeStep(a, b, 1n)),
+  sub: (a: I32, b: I32): I32 => related(plain("i32", 0x6b, a, b), relativeStep(a, b, -1n)),
   mul: binary<"i32", "i32">("i32", 0x6c),
   div_s: binary<"i32", "i32">("i32", 0x6d),
   div_u: binary<"i32", "i32">("i32", 0x6e),
@@ -143,31 +172,11 @@ export const i32 = {
   shr_u: binary<"i32", "i32">("i32", 0x76),
   rotl: binary<"i32", "i32">("i32", 0x77),
   rotr: binary<"i32", "i32">("i32", 0x78),
-  wrap_i64: unary<"i64", "i32">("i32", 0xa7),
+  wrap_i64: (a: I64): I32 => related(plain("i32", 0xa7, a), a.relative),
   extend8_s: unary<"i32", "i32">("i32", 0xc0),
   extend16_s: unary<"i32", "i32">("i32", 0xc1),
   reinterpret_f32: unary<"f32", "i32">("i32", 0xbc),
 };
-
-const isBig = (value: number | bigint | undefined): value is bigint => typeof value === "bigint";
-
-function related(sum: Expr<"i64">, relative: Relative | undefined): Expr<"i64"> {
-  return relative === undefined ? sum : { ...sum, relative };
-}
-
-/** What a sum or difference is relative to: the term that is no constant, or both. */
-function relativeSum(a: Expr<"i64">, b: Expr<"i64">, sign: 1n | -1n): Relative | undefined {
-  const [x, y] = [a.relative, b.relative];
-  if (x !== undefined && isBig(b.constant)) return { to: x.to, by: x.by + sign * b.constant };
-  if (sign < 0n) return undefined;
-  if (y !== undefined && isBig(a.constant)) return { to: y.to, by: y.by + a.constant };
-  return x && y && { to: `(${x.to}+${y.to})`, by: x.by + y.by };
-}
-
-function relativeShift({ relative }: Expr<"i64">, { constant }: Expr<"i64">): Relative | undefined {
-  if (relative === undefined || !isBig(constant)) return undefined;
-  return { to: `(${relative.to}<<${constant})`, by: relative.by << constant };
-}
 
 /** 64-bit integer operations, by their WebAssembly names. */
 export const i64 = {
