@@ -71,6 +71,11 @@ class RegionWriter {
   readonly #index: ReadonlyMap<number, number>;
   /** Blocks that calls of the region return to. */
   readonly #returns: readonly number[];
+  /** How many ways lead to each block. */
+  readonly #ways: number[] = [];
+  /** Instructions done before the block that is written, and before others, that `left` still counts. */
+  #owed = 0;
+  readonly #owedAt = new Map<number, number>();
   /** Instructions left, less those of blocks that are done. */
   readonly #left: Local<"i32">;
   readonly #next: Local<"i32">;
@@ -142,9 +147,11 @@ class RegionWriter {
     for (const { steps } of blocks) {
       for (const step of steps) for (const to of this.#guesses(step)) wanted.add(to);
     }
+    const successors = (written: RegionBlocks): readonly number[][] =>
+      written.all.map((block, number) => this.#successors(block, number, written));
     const flow = (written: RegionBlocks): Flow =>
       flowOf(
-        written.all.map((block, number) => this.#successors(block, number, written)),
+        successors(written).map((list) => [...new Set(list)]),
         written.all.map(({ steps }) => steps.length),
         wanted,
         blocks.length,
@@ -152,6 +159,9 @@ class RegionWriter {
     const once = new RegionBlocks(blocks, this.#index);
     this.#blocks = once.unrolled(flow(once));
     this.#flow = flow(this.#blocks);
+    for (const to of successors(this.#blocks).flat()) {
+      this.#ways[to] = (this.#ways[to] ?? 0) + 1;
+    }
     const hasEntries = (item: Item): boolean =>
       item.kind === "loop" && (item.entries.length > 0 || item.body.some(hasEntries));
     this.#dispatches = this.#flow.items.some(hasEntries);
@@ -167,20 +177,20 @@ class RegionWriter {
       .filter((block) => block !== undefined);
   }
 
-  /** The blocks of the region that a block leads to. */
+  /** The blocks of the region that a block leads to, each as often as it does. */
   #successors({ steps, end }: Block, from: number, blocks: RegionBlocks): number[] {
-    const found = new Set<number>();
+    const found: number[] = [];
     const add = (target: Target | undefined): void => {
       const block = target && blocks.at(target.offset, from);
-      if (block !== undefined) found.add(block);
+      if (block !== undefined) found.push(block);
     };
     for (const step of steps) {
       add(step.target);
-      for (const block of this.#guesses(step)) found.add(block);
-      if (step.shape.name === "ret") for (const block of this.#returns) found.add(block);
+      found.push(...this.#guesses(step));
+      if (step.shape.name === "ret") found.push(...this.#returns);
     }
     if (end.kind === "next") add(end.target);
-    return [...found];
+    return found;
   }
 
   write(): void {
@@ -274,7 +284,7 @@ class RegionWriter {
   #leave(exit: number, executed: number): void {
     const f = this.#f;
     f.set(this.#answer, i32.const(exit));
-    f.set(this.#spent, i32.const(executed));
+    f.set(this.#spent, i32.const(this.#owed + executed));
     f.br(this.#out as Label);
   }
 
@@ -286,8 +296,11 @@ class RegionWriter {
   /** Goes on with a block of the region. */
   #goTo(block: number, from: number, executed: number, adjacent?: Item): void {
     const f = this.#f;
-    const { itemOf } = this.#flow;
-    if (executed !== 0) f.set(this.#left, i32.sub(this.#left.get, i32.const(executed)));
+    const { itemOf, checked } = this.#flow;
+    const owed = this.#owed + executed;
+    // Where a block is reached in one way only it is known how many instructions were done on it.
+    if (this.#ways[block] === 1 && !checked.has(block)) this.#owedAt.set(block, owed);
+    else if (owed !== 0) f.set(this.#left, i32.sub(this.#left.get, i32.const(owed)));
     const around = loopsAround(itemOf[from] as BlockItem);
     const back = around.find(({ header }) => header === block);
     if (back !== undefined) {
@@ -392,7 +405,8 @@ class RegionWriter {
     const block = this.#blocks.all[number] as Block;
     const { checked, longest } = this.#flow;
     const isChecked = checked.has(number);
-    const most = i32.const(longest[number] as number);
+    this.#owed = this.#owedAt.get(number) ?? 0;
+    const most = i32.const((longest[number] as number) + this.#owed);
     this.#vectors.begin(isChecked ? undefined : this.#vectorsAt.get(number));
     this.#pages.begin(isChecked ? undefined : this.#pagesAt.get(number));
     this.#flags.known = isChecked ? undefined : this.#knownAt.get(number);
