@@ -65,7 +65,7 @@ function program(packages: readonly WorkspacePackage[]): string {
           failed += 1;
           console.error("@queztl/cpu writes another interpreter than the one that its build knew");
         }
-        return new WebAssembly.Module(bytes);
+        return { module: new WebAssembly.Module(bytes) };
       });
       createFlatProcessor({ ramBytes: 65536 });
     });

@@ -127,7 +127,9 @@ export class Vcpu extends Core {
     const bounce = new WebAssembly.Global({ value: "i64" }, BigInt(this.linear.bounce));
     const { wasm: ram, arena } = memory;
     const env = { memory: arena.wasm, ram, state: this.state, bounce, regions: table, ...host };
-    const instance = new WebAssembly.Instance(compiledInterpreter(memory.wide).module, { env });
+    const { module, instantiated } = compiledInterpreter(memory.wide);
+    const instance = new WebAssembly.Instance(module, { env });
+    instantiated?.(instance);
     this.#run = instance.exports["run"] as (budget: number) => number;
   }
 

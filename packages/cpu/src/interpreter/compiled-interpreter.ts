@@ -17,9 +17,15 @@ export interface InterpreterCode {
   write(): Uint8Array<ArrayBuffer>;
 }
 
-/** The interpreter, compiled, and what its handlers are for. */
-export interface CompiledInterpreter {
+/** The interpreter as somebody compiled it. */
+export interface InterpreterModule {
   readonly module: WebAssembly.Module;
+  /** Told of each instance: of every processor of every machine. */
+  readonly instantiated?: (instance: WebAssembly.Instance) => void;
+}
+
+/** The interpreter, compiled, and what its handlers are for. */
+export interface CompiledInterpreter extends InterpreterModule {
   /** Handler numbers by `Shape.key`. */
   readonly handlers: ReadonlyMap<string, number>;
   /** Shapes by handler number. */
@@ -27,7 +33,9 @@ export interface CompiledInterpreter {
 }
 
 const compiled = new Map<boolean, CompiledInterpreter>();
-let compile = (code: InterpreterCode): WebAssembly.Module => new WebAssembly.Module(code.write());
+let compile = (code: InterpreterCode): InterpreterModule => ({
+  module: new WebAssembly.Module(code.write()),
+});
 
 /**
  * Has the interpreter compiled by somebody who can do that faster, such as one who kept what was compiled before. Called before
@@ -45,11 +53,12 @@ export function compiledInterpreter(wide: boolean): CompiledInterpreter {
   const handlers = numberHandlers(all);
   const shapes: (Shape | undefined)[] = [];
   for (const shape of all) shapes[handlers.get(shape.key) as number] = shape;
-  const module = compile({
-    sha256: digests?.[wide ? "wide" : "narrow"],
-    write: () => writeInterpreter(all, wide),
-  });
-  const made = { module, handlers, shapes };
+  const sha256 = digests?.[wide ? "wide" : "narrow"];
+  const made = {
+    ...compile({ sha256, write: () => writeInterpreter(all, wide) }),
+    handlers,
+    shapes,
+  };
   compiled.set(wide, made);
   return made;
 }

@@ -101,7 +101,8 @@ test("a folder that cannot be written → nothing is kept, nothing is left, noth
   expect(kept.read((_, each) => each)).toBeUndefined();
 });
 
-test("V8's own functions, in a process of its own → what one run compiled, the next one takes", () => {
+/** Runs a guest in a process of its own, for as long as it takes to be kept. @returns what was compiled, and EAX. */
+function processOf(rounds: number): string {
   const program = `
     import { createFlatProcessor } from "@queztl/cpu";
     import { keepInterpreter } from ${JSON.stringify(join(import.meta.dirname, "kept-interpreter.ts"))};
@@ -112,18 +113,25 @@ test("V8's own functions, in a process of its own → what one run compiled, the
     const processor = createFlatProcessor({ ramBytes: 65536 });
     // add eax, 1; dec ecx; jnz -7; hlt
     processor.memory.writeBytes(0, Uint8Array.of(0x83, 0xc0, 1, 0xff, 0xc9, 0x75, 0xf9, 0xf4));
-    processor.vcpu.registers[1] = 1000n;
+    processor.vcpu.registers[1] = ${rounds}n;
     processor.vcpu.rip = 0n;
-    while (processor.vcpu.run(1_000_000) !== "halt");
+    while (${rounds} > 0 && processor.vcpu.run(1_000_000) !== "halt");
     await new Promise((resolve) => setTimeout(resolve, 2300));
     console.log(compiled, String(processor.vcpu.registers[0]));
   `;
-  const run = () =>
-    execFileSync(
-      process.execPath,
-      ["--conditions=@queztl/source", "--input-type=module", "-e", program],
-      { encoding: "utf8", cwd: import.meta.dirname },
-    ).trim();
-  expect(run()).toBe("1 1000");
-  expect(run()).toBe("0 1000");
+  const args = ["--conditions=@queztl/source", "--input-type=module", "-e", program];
+  return execFileSync(process.execPath, args, {
+    encoding: "utf8",
+    cwd: import.meta.dirname,
+  }).trim();
+}
+
+test("V8's own functions, in a process of its own → what one run compiled, the next one takes", () => {
+  expect(processOf(1000)).toBe("1 1000");
+  expect(processOf(1000)).toBe("0 1000");
+});
+
+test("a machine that did not run → nothing is kept, and the process goes on", () => {
+  expect(processOf(0)).toBe("1 0");
+  expect(readdirSync(folder)).toEqual([]);
 });

@@ -29,7 +29,9 @@ const NATIVES = "allow-natives-syntax";
  * its version, its flags and the processor's features itself; that the bytes are those it wrote is for us to see to.
  */
 interface Keeper {
+  /** Ends the process where no function was compiled by the optimising compiler. */
   serialize(module: WebAssembly.Module): ArrayBuffer;
+  isOptimised(run: object): boolean;
   deserialize(code: ArrayBuffer, bytes: Uint8Array): WebAssembly.Module | undefined;
 }
 
@@ -39,6 +41,7 @@ function keeper(): Keeper | undefined {
     return withNatives(
       () =>
         runInThisContext(`({
+          isOptimised: (run) => %IsTurboFanFunction(run),
           serialize: (module) => %SerializeWasmModule(module),
           deserialize: (code, bytes) => %DeserializeWasmModule(code, bytes),
         })`) as Keeper,
@@ -81,15 +84,20 @@ export function keepInterpreter(
     );
     const bytes = found?.bytes ?? written ?? code.write();
     const module = found?.made ?? new WebAssembly.Module(bytes);
-    for (const after of KEEP_AFTER_MS) {
-      setTimeout(() => {
-        kept.write(
-          bytes,
-          withNatives(() => v8.serialize(module)),
-        );
-      }, after).unref();
-    }
-    return module;
+    // The machine may be gone by then, and all its memory with it.
+    let latest: WeakRef<object> | undefined;
+    const keep = (): void => {
+      const run = latest?.deref();
+      withNatives(() => {
+        // A machine that did not run, or hardly, has nothing worth keeping, and V8 nothing to write.
+        if (run && v8.isOptimised(run)) kept.write(bytes, v8.serialize(module));
+      });
+    };
+    for (const after of KEEP_AFTER_MS) setTimeout(keep, after).unref();
+    return {
+      module,
+      instantiated: ({ exports }) => (latest = new WeakRef(Object(exports["run"]))),
+    };
   });
 }
 
