@@ -290,6 +290,7 @@ export class Decoder {
         }
         if (base === 5) segment = SEGMENT_SS;
       } else {
+        let isWide = mod === 2;
         if (rm === 4) {
           const sib = code[p++]!;
           base = sib & 7;
@@ -299,14 +300,14 @@ export class Decoder {
           else scale = sib >> 6;
           if (base === 5 && mod === 0) {
             base = -1;
-            mod = 2;
+            isWide = true;
           } else base |= (rex & 1) << 3;
         } else if (rm === 5 && mod === 0) {
           base = mode === 64 ? BASE_RIP : -1;
-          mod = 2;
+          isWide = true;
         } else base = rm | ((rex & 1) << 3);
         if (mod === 1) disp = (code[p++]! << 24) >> 24;
-        else if (mod === 2) {
+        else if (isWide) {
           disp = code[p]! | (code[p + 1]! << 8) | (code[p + 2]! << 16) | (code[p + 3]! << 24);
           p += 4;
         }

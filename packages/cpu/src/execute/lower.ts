@@ -222,9 +222,10 @@ export class Lowering {
     view.setInt32(at + Record.Displacement, i.disp, true);
     view.setInt32(at + Record.Immediate, plan.one ? 1 : i.immediate, true);
     view.setInt32(at + Record.Immediate + 4, plan.one ? 0 : i.immediateHigh, true);
-    // x87 helpers want the ModRM byte, which is part of the last-opcode register.
+    // x87 instructions want opcode and ModRM byte, which make up the last-opcode register.
     const modrm = (i.mod << 6) | ((i.reg & 7) << 3) | (i.rm & 7);
-    view.setUint32(at + Record.Link, plan.unit === "x87" ? modrm : i.immediate2, true);
+    const opcode = ((plan.entry.opcode & 7) << 8) | modrm;
+    view.setUint32(at + Record.Link, plan.unit === "x87" ? opcode : i.immediate2, true);
     const repeat =
       (i.prefixes & PREFIX_REP ? SIZES_REP : 0) |
       (i.prefixes & PREFIX_REPNE ? SIZES_REPNE : 0) |

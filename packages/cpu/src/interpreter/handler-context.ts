@@ -391,6 +391,34 @@ export class HandlerContext implements InstructionContext {
     this.f.store.i64(this.#place.state, value, offset);
   }
 
+  stateAddress(offset: I32): I32 {
+    return i32.add(this.#place.state, offset);
+  }
+
+  x87Opcode(): I32 {
+    return i32.load16_u(this.#place.record, Record.Link);
+  }
+
+  stackIndex(operand: number): I32 {
+    return i32.load8_u(this.#place.record, Record.A + operand);
+  }
+
+  operandSegment(): { readonly base: I64; readonly selector: I32 } {
+    const { state, record } = this.#place;
+    const field = this.f.let(i32.load8_u(record, Record.Segment));
+    const isNull = i32.eq(field, i32.const(Segment.Null * SegmentField.Length));
+    const named = select(isNull, i32.const(Segment.Ds * SegmentField.Length), field);
+    return {
+      base: i64.load(i32.add(state, field), State.Segments + SegmentField.Base),
+      selector: i32.load16_u(i32.add(state, named), State.Segments + SegmentField.Selector),
+    };
+  }
+
+  rip(): I64 {
+    const inPage = i64.load16_u(this.#place.record, Record.Offset);
+    return i64.and(i64.add(this.state64(State.RipPage), inPage), this.state64(State.RipMask));
+  }
+
   nextRip(): I64 {
     const { record } = this.#place;
     const inPage = i32.add(

@@ -152,6 +152,17 @@ export interface InstructionContext {
   setState32(offset: number, value: I32): void;
   setState64(offset: number, value: I64): void;
 
+  /** The address in WebAssembly memory of a field of the state whose offset is worked out. */
+  stateAddress(offset: I32): I32;
+  /** Of an x87 instruction: the low three bits of its first byte, then ModRM, as FOP has them. */
+  x87Opcode(): I32;
+  /** i of an operand ST(i). */
+  stackIndex(operand: number): I32;
+  /** The segment of the memory operand; in 64-bit mode its selector is that of DS unless it is FS or GS. */
+  operandSegment(): { readonly base: I64; readonly selector: I32 };
+
+  /** Address of the instruction. */
+  rip(): I64;
   /** Address of the next instruction. */
   nextRip(): I64;
   /** Address a relative branch leads to. */

@@ -14,6 +14,7 @@ import { sseMove } from "./sse-move.ts";
 import { sseShuffle } from "./sse-shuffle.ts";
 import { string } from "./string.ts";
 import { system } from "./system.ts";
+import { x87Move } from "./x87-move.ts";
 
 /** Every instruction that is described for code generation, by the name of its semantics. */
 export const descriptions: Descriptions = {
@@ -32,4 +33,5 @@ export const descriptions: Descriptions = {
   ...sseShuffle,
   ...string,
   ...system,
+  ...x87Move,
 };

@@ -396,6 +396,35 @@ export class RegionContext implements InstructionContext {
     this.f.store.i64(this.#frame.state, value, offset);
   }
 
+  stateAddress(offset: I32): I32 {
+    return i32.add(this.#frame.state, offset);
+  }
+
+  x87Opcode(): I32 {
+    return i32.const(this.#view.getUint16(this.#record + Record.Link, true));
+  }
+
+  stackIndex(operand: number): I32 {
+    return i32.const(this.#field(operand));
+  }
+
+  operandSegment(): { readonly base: I64; readonly selector: I32 } {
+    const { state } = this.#frame;
+    const field = this.#view.getUint8(this.#record + Record.Segment);
+    const isNull = field === Segment.Null * SegmentField.Length;
+    const named = isNull ? Segment.Ds * SegmentField.Length : field;
+    const noBase = isNull || (this.#frame.narrow && FLAT_FIELDS.has(field));
+    return {
+      base: noBase ? i64.const(0) : i64.load(state, State.Segments + field + SegmentField.Base),
+      selector: i32.load16_u(state, State.Segments + named + SegmentField.Selector),
+    };
+  }
+
+  rip(): I64 {
+    const inPage = this.#view.getUint16(this.#record + Record.Offset, true);
+    return i64.add(this.#frame.ripPage.get, i64.const(inPage));
+  }
+
   nextRip(): I64 {
     const inPage =
       this.#view.getUint16(this.#record + Record.Offset, true) +

@@ -176,7 +176,14 @@ function prepare(
     }
     vcpu.setU32(State.Mxcsr, pick(random, [0x1f80, 0x1f80, 0x1f80, 0x5fc0]));
     vcpu.setU32(State.FpuControl, 0x037f);
-    vcpu.setU32(State.FpuTag, 0);
+    vcpu.setU32(State.FpuTag, pick(random, [0, 0xf0, 0xff, random() & 0xff]));
+    for (let at = State.Fpu; at < State.Fpu + 128; at += 16) {
+      // Most have few bits of significand: they are doubles, too.
+      const low = pick(random, [0, 0x400, 0xc00, random()]);
+      const exponent = pick(random, [0x3fff, 0x4004, 0x3c01, 0x43fe, 0x7fff, 0]);
+      vcpu.setU64(at, (BigInt(0x80000000 | random()) << 32n) | BigInt(low >>> 0));
+      vcpu.setU64(at + 8, BigInt(exponent | (random() & 0x8000)));
+    }
     vcpu.setU64(State.Segments + Segment.Fs * SegmentField.Length, 0x40n);
     // Where segments have limits, data goes beyond this one's.
     vcpu.setU32(State.Segments + Segment.Gs * SegmentField.Length + SegmentField.Limit, DATA + 7);
