@@ -12,6 +12,7 @@ import { sseConvert } from "./sse-convert.ts";
 import { sseInteger } from "./sse-integer.ts";
 import { sseMove } from "./sse-move.ts";
 import { sseShuffle } from "./sse-shuffle.ts";
+import { sseStrings } from "./sse-strings.ts";
 import { string } from "./string.ts";
 import { system } from "./system.ts";
 import { x87Move } from "./x87-move.ts";
@@ -31,6 +32,7 @@ export const descriptions: Descriptions = {
   ...sseInteger,
   ...sseMove,
   ...sseShuffle,
+  ...sseStrings,
   ...string,
   ...system,
   ...x87Move,

@@ -61,12 +61,6 @@ const flush: Description = {
   describe: (s) => void s.translate(s.address(), 1, "read"),
 };
 
-/** A comparison of strings: both operands are read whole, unaligned. */
-const compareStrings: Description = {
-  group: "vector",
-  describe: (s) => helpWith(s, s.getVector(1, false)),
-};
-
 /** MXCSR, EMMS, masked stores, cache lines, and what only helpers do. */
 export const sseControl: Descriptions = {
   ldmxcsr: {
@@ -92,10 +86,6 @@ export const sseControl: Descriptions = {
   clflush: flush,
   clflushopt: flush,
   clwb: flush,
-  pcmpestri: compareStrings,
-  pcmpestrm: compareStrings,
-  pcmpistri: compareStrings,
-  pcmpistrm: compareStrings,
   crc32: {
     group: "rare",
     describe(s) {
