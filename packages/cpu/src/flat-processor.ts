@@ -31,10 +31,11 @@ const DATA = 0xc93;
  * @throws QZ_MEMORY_SIZE for a size that memory cannot have, QZ_MEMORY_NARROW where the host has no such memory.
  */
 export function createFlatProcessor(options: FlatProcessorOptions = {}): FlatProcessor {
-  const { ramBytes = 1024 * 1024, wide = false, bits = 64, tier = 0, ...core } = options;
+  const { ramBytes = 1024 * 1024, wide = false, bits = 64, tier, recordBytes, ...core } = options;
   const arenaBytes = CODE_ARENA_BYTES + VCPU_ARENA_BYTES;
   const memory = new GuestMemory({ ramBytes, arenaBytes, wide });
-  const vcpu = new Vcpu(createBoard(memory, undefined, undefined, { tier }), core);
+  const board = { ...(tier !== undefined && { tier }), ...(recordBytes && { recordBytes }) };
+  const vcpu = new Vcpu(createBoard(memory, undefined, undefined, board), core);
   vcpu.waitingForStartup = false;
   vcpu.flags = Flag.Fixed;
   vcpu.setU64(State.Cr0, 0x33n);

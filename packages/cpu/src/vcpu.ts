@@ -25,9 +25,9 @@ import { helpers } from "./system/helpers.ts";
 import { TASK_TRAP } from "./system/task-switch.ts";
 
 /** Arena of guest memory that the shared decoded code takes, and each vCPU, in bytes. */
-export const CODE_ARENA_BYTES = 32 * 1024 * 1024;
+export const CODE_ARENA_BYTES = 72 * 1024 * 1024;
 export const VCPU_ARENA_BYTES = 1024 * 1024;
-const RECORD_BYTES = 24 * 1024 * 1024;
+const RECORD_BYTES = 64 * 1024 * 1024;
 
 /** The interpreter counts its budget in 32 bits. */
 const MOST_IN_ONE_SLICE = 0x3fffffff;
@@ -54,6 +54,8 @@ export interface BoardOptions {
    * has code translated when it is first entered.
    */
   readonly tier?: 0 | "auto" | "eager";
+  /** How much decoded code is kept, in bytes; less than the default is for tests. */
+  readonly recordBytes?: number;
 }
 
 /**
@@ -66,10 +68,10 @@ export function createBoard(
   mmio: Bus = createMmioBus(),
   options: BoardOptions = {},
 ): CpuBoard {
+  const { tier = 0, recordBytes = RECORD_BYTES } = options;
   const lowering = new Lowering(memory.arena.view, compiledInterpreter(memory.wide).handlers);
   const decoder = new Decoder({ features: X86_64_V2, vendor: "intel" });
-  const code = new CodeCache(memory, lowering, decoder, RECORD_BYTES);
-  const { tier = 0 } = options;
+  const code = new CodeCache(memory, lowering, decoder, recordBytes);
   const translator =
     tier === 0
       ? undefined
@@ -427,7 +429,7 @@ export class Vcpu extends Core {
     const generation = this.board.code.generation;
     const found = this.#find(Number(target & 0xffffffffn) | 0, Number(target >> 32n) | 0);
     if (found !== 0 && this.board.code.generation === generation) {
-      this.view.setUint32(record + Record.Link, found, true);
+      this.board.code.link(record, found);
     }
     return found;
   }
@@ -482,7 +484,7 @@ export class Vcpu extends Core {
     const flat = linear.long || this.codeMode.flat;
     if (standIn !== 0 && flat && code.generation === generation) {
       this.view.setBigUint64(standIn + Record.Immediate, BigInt(second), true);
-      this.view.setUint32(standIn + Record.Link, found, true);
+      code.link(standIn, found);
     }
     return found;
   }

@@ -9,6 +9,7 @@ import { JUMP_BYTES, JUMP_ENTRIES } from "../state/layout.ts";
 import { HEAD_QUIET, Head, JumpTargets, Record } from "../state/record.ts";
 import { PseudoEntry } from "./lower.ts";
 import type { Lowering, UnitState } from "./lower.ts";
+import { RecordArena, SEGMENTS } from "./record-arena.ts";
 
 /** An instruction that crosses into another page: that page's offset, and its first record. */
 export interface Straddle {
@@ -36,16 +37,6 @@ export interface CodeMode {
   readonly singles: Map<number, number>;
 }
 
-/** A run of records decoded together. */
-interface Block {
-  readonly mode: CodeMode;
-  readonly offset: number;
-  readonly start: number;
-  readonly end: number;
-  /** The 128-byte pieces of the page that its instructions lie in, as bits. */
-  readonly pieces: number;
-}
-
 /** Something made from the decoded code of a page, which goes when that code does. */
 interface Watcher {
   /** The 128-byte pieces of the page that it was made from, as bits. */
@@ -65,7 +56,8 @@ interface CodePage {
   pieces: number;
   /** At which bytes blocks were ever entered, as bits: most instructions begin none. */
   readonly starts: Uint32Array;
-  blocks: Block[];
+  /** Blocks with instructions in the page, by their first records. */
+  blocks: number[];
   watchers: Watcher[];
 }
 
@@ -86,12 +78,20 @@ for (const entry of OPCODES) {
 }
 
 const MOST_INSTRUCTIONS = 64;
-/** Room for a whole block: its head, two records an instruction and a last one. */
-const BLOCK_BYTES = (2 * MOST_INSTRUCTIONS + 2) * Record.Length + JumpTargets.Length;
+/** A head and the record behind it lie in one line of the host's cache. */
+const BLOCK_ALIGNMENT = 2 * Record.Length;
+/** Room for a whole block: what aligns it, its head, two records an instruction and two behind them. */
+const BLOCK_BYTES = (2 * MOST_INSTRUCTIONS + 4) * Record.Length + JumpTargets.Length;
+/** The least that the records may take: no segment is smaller than a block. */
+export const LEAST_RECORD_BYTES = SEGMENTS * BLOCK_BYTES;
+/** The pieces of a second page that an instruction may end in. */
+const FIRST_PIECE = 1;
 const PIECE_SHIFT = 7;
 const MOST_MODES = 12;
 /** A block is hot after eight times the threshold at the latest. */
 const MOST_REWRITES = 3;
+/** A block that was hot before is hot again after an eighth of the threshold. */
+const SOONER = 3;
 
 /**
  * Decoded instructions, by the guest-physical place of their bytes. Writes to a page that holds decoded code
@@ -102,17 +102,20 @@ export class CodeCache {
   readonly #view: DataView;
   readonly #lowering: Lowering;
   readonly #decoder: Decoder;
-  readonly #arena: number;
-  readonly #arenaEnd: number;
-  #next: number;
+  readonly #arena: RecordArena;
+  /** Pages in which blocks of a segment have bytes. */
+  readonly #pagesOf: readonly Set<number>[] = Array.from({ length: SEGMENTS }, () => new Set());
   #generation = 0;
   /** How often a block is entered before it counts as hot; `HEAD_QUIET` if nobody asks. */
   threshold: number = HEAD_QUIET;
-  readonly #flushListeners: (() => void)[] = [];
+  readonly #dropListeners: ((segments: number) => void)[] = [];
   readonly #pages = new Map<number, CodePage>();
   /** How often a write dropped something that was made of a page's code, for pages where one did. */
   readonly #rewritten = new Map<number, number>();
+  /** Where blocks were hot, or nearly, whose records had to make room. */
+  readonly #wasHot = new Set<number>();
   readonly #modes = new Map<number, CodeMode>();
+  readonly #modeList: CodeMode[] = [];
   readonly #emptyJumps: number;
   readonly #protectListeners: ((pageOffset: number) => void)[] = [];
 
@@ -122,13 +125,12 @@ export class CodeCache {
     this.#view = memory.arena.view;
     this.#lowering = lowering;
     this.#decoder = decoder;
-    this.#arena = this.#next = memory.allocate(bytes);
-    this.#arenaEnd = this.#arena + bytes;
+    this.#arena = new RecordArena(this.#view, memory.allocate(bytes), bytes);
     this.#emptyJumps = memory.allocate(JUMP_BYTES);
     memory.onCodeWrite((offset, length) => this.invalidate(offset, length));
   }
 
-  /** Grows with each time that all records were dropped: links made before are void. */
+  /** Grows with each time that a segment's records were dropped: what was found before may be void. */
   get generation(): number {
     return this.#generation;
   }
@@ -158,6 +160,7 @@ export class CodeCache {
       singles: new Map(),
     };
     this.#modes.set(key, made);
+    this.#modeList.push(made);
     return made;
   }
 
@@ -198,11 +201,12 @@ export class CodeCache {
       at = this.#lowering.lower(instruction, at, inPage, false, mode.units);
       at = this.#lowering.continue(at, inPage + instruction.length);
     }
-    this.#next = this.#withTargets(at);
+    // A page may follow itself.
+    const last = second === offset - inPage ? FIRST_PIECE : 0;
+    this.#close(start, at, piecesOf(inPage, PAGE_BYTES - inPage) | last);
     mode.straddles.set(offset, { second, record: start });
-    const block = { mode, offset: -1, start, end: at };
-    this.#enter(offset - inPage, { ...block, pieces: piecesOf(inPage, PAGE_BYTES - inPage) });
-    this.#enter(second, { ...block, pieces: piecesOf(0, 15) });
+    this.#enter(offset - inPage, start);
+    this.#enter(second, start);
     return start;
   }
 
@@ -229,9 +233,8 @@ export class CodeCache {
       at = this.#lowering.pseudo(pseudo, at, offset - page, instruction.length);
     } else at = this.#lowering.lower(instruction, at, offset - page, false, mode.units);
     at = this.#lowering.continue(at, offset - page + instruction.length);
-    this.#next = this.#withTargets(at);
-    const pieces = piecesOf(offset - page, instruction.length);
-    this.#enter(page, { mode, offset: -1, start, end: at, pieces });
+    this.#close(start, at, piecesOf(offset - page, instruction.length));
+    this.#enter(page, start);
     mode.singles.set(offset, start);
     return start;
   }
@@ -241,9 +244,14 @@ export class CodeCache {
    * page was lost to a write, for a JIT compiler's code may be gone before its translation has paid.
    */
   thresholdAt(offset: number): number {
-    const { threshold } = this;
+    const threshold = this.#wasHot.has(offset) ? this.thresholdAgain : this.threshold;
     if (threshold <= 0) return threshold;
     return threshold << (this.#rewritten.get(this.pageOf(offset)) ?? 0);
+  }
+
+  /** How often a block is entered that was hot before its records, or others of its region, had to make room. */
+  get thresholdAgain(): number {
+    return this.threshold >> SOONER;
   }
 
   /** Drops what was decoded from bytes that are about to be written. */
@@ -253,7 +261,7 @@ export class CodeCache {
     if (code === undefined) return;
     const written = piecesOf(offset - page, length);
     if ((code.pieces & written) === 0) return;
-    const kept: Block[] = [];
+    const kept: number[] = [];
     let pieces = 0;
     const { watchers } = code;
     code.watchers = watchers.filter((watcher) => (watcher.pieces & written) === 0);
@@ -267,39 +275,45 @@ export class CodeCache {
       this.#rewritten.set(page, Math.min((this.#rewritten.get(page) ?? 0) + 1, MOST_REWRITES));
     for (const watcher of code.watchers) pieces |= watcher.pieces;
     for (const block of code.blocks) {
-      if ((block.pieces & written) === 0) {
+      const touched = this.#piecesIn(page, block);
+      if ((touched & written) === 0) {
         kept.push(block);
-        pieces |= block.pieces;
+        pieces |= touched;
         continue;
       }
-      this.#view.setInt32(block.start - Record.Length + Head.Count, HEAD_QUIET, true);
-      for (let at = block.start; at < block.end; at += Record.Length) {
+      this.#forget(block);
+      this.#view.setInt32(block - Record.Length + Head.Count, HEAD_QUIET, true);
+      const end = this.#view.getUint32(block - Record.Length + Head.End, true);
+      for (let at = block; at < end; at += Record.Length) {
         this.#view.setUint16(at + Record.Handler, Handler.Stale, true);
         // What stood there may have been a pseudo entry that means more than stale.
         this.#view.setUint16(at + Record.Entry, PseudoEntry.InvalidOpcode, true);
       }
-      if (block.mode.records.get(block.offset) === block.start) {
-        block.mode.records.delete(block.offset);
-      }
     }
     code.blocks = kept;
     code.pieces = pieces;
-    if (pieces === 0) {
-      this.#pages.delete(page);
-      this.#setCodeAttribute(page, false);
-    }
+    if (pieces === 0) this.#freePage(page);
+  }
+
+  /** Has a record lead to another, which was found since `generation` was what it is. */
+  link(from: number, to: number): void {
+    this.#arena.link(from, to);
   }
 
   /** Has a record whose code changed lead to the one of its code now, for whatever is still linked to it. */
   forward(stale: number, record: number): void {
-    const view = this.#view;
-    view.setUint32(stale + Record.Link, record, true);
-    view.setUint16(stale + Record.Handler, Handler.Continue, true);
+    this.#arena.link(stale, record);
+    this.#view.setUint16(stale + Record.Handler, Handler.Continue, true);
   }
 
-  /** `listener` is called when everything is dropped. */
-  onFlush(listener: () => void): void {
-    this.#flushListeners.push(listener);
+  /** `listener` is called with the segments, as bits, whose records are about to be dropped. */
+  onDrop(listener: (segments: number) => void): void {
+    this.#dropListeners.push(listener);
+  }
+
+  /** The segment that a record is in, as a bit. */
+  segmentBit(record: number): number {
+    return 1 << this.#arena.segmentOf(record);
   }
 
   /**
@@ -321,26 +335,65 @@ export class CodeCache {
 
   /** The decode mode of a number. */
   modeOf(number: number): CodeMode {
-    for (const mode of this.#modes.values()) if (mode.number === number) return mode;
-    throw new RangeError(`there is no decode mode ${number}`);
+    const mode = this.#modeList[number];
+    if (mode === undefined) throw new RangeError(`there is no decode mode ${number}`);
+    return mode;
   }
 
-  /** Drops everything. */
-  flush(): void {
+  /** Drops the records of a segment, whatever leads to them, and what was made of them. */
+  #drop(segment: number): void {
+    const pages = this.#pagesOf[segment] as Set<number>;
+    if (pages.size === 0) return;
     this.#generation++;
-    for (const listener of this.#flushListeners) listener();
-    this.#next = this.#arena;
-    for (const page of this.#pages.keys()) this.#setCodeAttribute(page, false);
-    this.#pages.clear();
-    this.#rewritten.clear();
-    for (const mode of this.#modes.values()) {
-      mode.records.clear();
-      mode.straddles.clear();
-      mode.singles.clear();
-      if (mode.jumps !== this.#emptyJumps) {
-        this.#memory.arena.bytes.fill(0, mode.jumps, mode.jumps + JUMP_BYTES);
+    for (const listener of this.#dropListeners) listener(1 << segment);
+    const [start, end] = [this.#arena.startOf(segment), this.#arena.endOf(segment)];
+    const again = this.thresholdAgain;
+    for (const page of pages) {
+      const code = this.#pages.get(page);
+      if (code === undefined) continue;
+      code.watchers = code.watchers.filter((watcher) => !watcher.made.dropped);
+      const kept: number[] = [];
+      let pieces = 0;
+      for (const { pieces: watched } of code.watchers) pieces |= watched;
+      for (const block of code.blocks) {
+        if (block >= start && block < end) {
+          this.#forget(block);
+          const count = this.#view.getInt32(block - Record.Length + Head.Count, true);
+          if (count <= again) this.#wasHot.add(this.#offsetOf(block));
+          continue;
+        }
+        kept.push(block);
+        pieces |= this.#piecesIn(page, block);
       }
+      code.blocks = kept;
+      code.pieces = pieces;
+      if (pieces === 0) this.#freePage(page);
     }
+    pages.clear();
+    for (const { jumps } of this.#modes.values()) this.#dropJumps(jumps, start, end);
+    // Once a round, so that what programs of long ago did does not count for ever.
+    if (segment !== 0) return;
+    this.#rewritten.clear();
+    this.#wasHot.clear();
+  }
+
+  /** Takes out of a jump table what leads to records from `start` to `end`. */
+  #dropJumps(jumps: number, start: number, end: number): void {
+    if (jumps === this.#emptyJumps) return;
+    const words = new Int32Array(this.#view.buffer, jumps, JUMP_ENTRIES * 2);
+    for (let at = 1; at < words.length; at += 2) {
+      const record = words[at] as number;
+      if (record >= start && record < end) words[at - 1] = words[at] = 0;
+    }
+  }
+
+  /** A block is found no more. */
+  #forget(block: number): void {
+    const mode = this.modeOf(this.#view.getUint32(block - Record.Length + Head.Mode, true));
+    const offset = this.#offsetOf(block);
+    if (mode.records.get(offset) === block) mode.records.delete(offset);
+    else if (mode.straddles.get(offset)?.record === block) mode.straddles.delete(offset);
+    else if (mode.singles.get(offset) === block) mode.singles.delete(offset);
   }
 
   #decode(mode: CodeMode, offset: number): number {
@@ -367,7 +420,8 @@ export class CodeCache {
       const known =
         count > 0 && mode.flat && isStart(from - page) ? mode.records.get(from) : undefined;
       if (known !== undefined) {
-        at = lowering.continue(at, from - page, known);
+        at = lowering.continue(at, from - page);
+        this.#arena.link(at - Record.Length, known);
         break;
       }
       const entry = decoder.decode(this.#memory.bytes, from, limit, mode.mode);
@@ -390,14 +444,21 @@ export class CodeCache {
     }
     // A block that ends in a jump still needs something behind it: helpers may go on with the next record.
     at = lowering.continue(at, from - page);
-    this.#next = this.#withTargets(at);
-    const pieces = piecesOf(offset - page, from - offset);
-    this.#enter(page, { mode, offset, start, end: at, pieces });
+    this.#close(start, at, piecesOf(offset - page, from - offset));
+    this.#enter(page, start);
     mode.records.set(offset, start);
     const own = (this.#pages.get(page) as CodePage).starts;
     const inPage = offset - page;
     own[inPage >> 5] = (own[inPage >> 5] as number) | (1 << (inPage & 31));
     return start;
+  }
+
+  /** A block's last record is before `end`. @param pieces of its page that it lies in. */
+  #close(block: number, end: number, pieces: number): void {
+    const head = block - Record.Length;
+    this.#view.setUint32(head + Head.End, end, true);
+    this.#view.setUint32(head + Head.Pieces, pieces, true);
+    this.#arena.next = this.#withTargets(end);
   }
 
   /** Makes room for an indirect jump's targets behind a block's last record, which is at `at`. */
@@ -410,21 +471,42 @@ export class CodeCache {
     return end;
   }
 
-  #enter(page: number, block: Block): void {
+  /** Notes that a block has instructions in a page. */
+  #enter(page: number, block: number): void {
+    (this.#pagesOf[this.#arena.segment] as Set<number>).add(page);
+    const pieces = this.#piecesIn(page, block);
     const code = this.#pages.get(page);
     if (code === undefined) {
       const starts = new Uint32Array(PAGE_BYTES / 32);
-      this.#pages.set(page, { pieces: block.pieces, starts, blocks: [block], watchers: [] });
+      this.#pages.set(page, { pieces, starts, blocks: [block], watchers: [] });
       this.#setCodeAttribute(page, true);
     } else {
       code.blocks.push(block);
-      code.pieces |= block.pieces;
+      code.pieces |= pieces;
     }
+  }
+
+  #freePage(page: number): void {
+    this.#pages.delete(page);
+    this.#setCodeAttribute(page, false);
+  }
+
+  /** The offset of a block's first byte in the WebAssembly memory. */
+  #offsetOf(block: number): number {
+    const head = block - Record.Length;
+    const high = this.#view.getUint32(head + Head.OffsetHigh, true);
+    return high * 2 ** 32 + this.#view.getUint32(head + Head.Offset, true);
+  }
+
+  /** The 128-byte pieces of a page that a block's instructions lie in, as bits. */
+  #piecesIn(page: number, block: number): number {
+    if (this.pageOf(this.#offsetOf(block)) !== page) return FIRST_PIECE;
+    return this.#view.getUint32(block - Record.Length + Head.Pieces, true);
   }
 
   /** Writes the head of a block; the offset of its first record. */
   #head(count: number, offset: number, mode: CodeMode): number {
-    const at = this.#next;
+    const at = Math.ceil(this.#arena.next / BLOCK_ALIGNMENT) * BLOCK_ALIGNMENT;
     const view = this.#view;
     view.setInt32(at + Head.Count, count, true);
     view.setUint32(at + Head.Region, 0, true);
@@ -437,7 +519,10 @@ export class CodeCache {
 
   /** Makes room for one more block. */
   #reserve(): void {
-    if (this.#next + BLOCK_BYTES > this.#arenaEnd) this.flush();
+    const arena = this.#arena;
+    if (arena.hasRoom(BLOCK_BYTES)) return;
+    this.#drop(arena.oldest);
+    arena.advance();
   }
 
   /** The offset of the page that holds an offset of the WebAssembly memory. */

@@ -64,6 +64,10 @@ export const Head = {
   OffsetHigh: 20,
   /** The number of its decode mode; 32 bits. */
   Mode: 16,
+  /** The end of its last record. 32 bits. */
+  End: 24,
+  /** The 128-byte pieces of its first instruction's page in which it lies, as bits; 32 bits. */
+  Pieces: 28,
 } as const;
 
 /** Values of `Head.Count` below the threshold's. */

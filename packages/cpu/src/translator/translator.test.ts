@@ -1,6 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { LEAST_RECORD_BYTES } from "../execute/code-cache.ts";
 import { createFlatProcessor } from "../flat-processor.ts";
 import type { FlatProcessor } from "../flat-processor.ts";
 import { semanticsName } from "../interpreter/shapes.ts";
@@ -236,17 +237,23 @@ function compare(pair: readonly FlatProcessor[], random: Random, starts: readonl
   }
 }
 
-const processors = (bits: Bits): FlatProcessor[] => [
+const processors = (bits: Bits, recordBytes?: number): FlatProcessor[] => [
   createFlatProcessor({ ramBytes: RAM, bits }),
-  createFlatProcessor({ ramBytes: RAM, bits, tier: "eager" }),
+  createFlatProcessor({ ramBytes: RAM, bits, tier: "eager", ...(recordBytes && { recordBytes }) }),
 ];
 
 describe("translated code against the interpreter", () => {
-  test.each([64, 32] as const)(
-    "random programs of %i-bit code in slices of any length → the same state after each",
-    (bits) => {
-      let pair = processors(bits);
+  test.each([
+    [64, "", undefined],
+    [32, "", undefined],
+    [64, " that drop decoded code all the time", LEAST_RECORD_BYTES],
+    [32, " that drop decoded code all the time", LEAST_RECORD_BYTES],
+  ] as const)(
+    "random programs of %i-bit code in slices of any length%s → the same state after each",
+    (bits, _, recordBytes) => {
+      let pair = processors(bits, recordBytes);
       let regions = 0;
+      let drops = 0;
       fc.assert(
         fc.property(fc.noShrink(fc.integer()), (seed) => {
           const random = randomNumbers(seed);
@@ -267,14 +274,17 @@ describe("translated code against the interpreter", () => {
           }
           const count = (): number => vcpu.board.translator?.statistics.regions ?? NaN;
           const before = count();
+          const { generation } = vcpu.board.code;
           compare(pair, random, starts);
           regions += count() - before;
+          drops += vcpu.board.code.generation - generation;
           // SYSRET may have led out of the mode.
-          if (vcpu.codeMode.mode !== bits) pair = processors(bits);
+          if (vcpu.codeMode.mode !== bits) pair = processors(bits, recordBytes);
         }),
         { numRuns: RUNS },
       );
       expect(regions).toBeGreaterThan(RUNS);
+      if (recordBytes !== undefined) expect(drops).toBeGreaterThan(RUNS);
     },
     120_000,
   );

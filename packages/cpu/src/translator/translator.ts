@@ -7,7 +7,7 @@ import { State } from "../state/layout.ts";
 import { REGION_SIGNATURE } from "../state/status.ts";
 import { ModuleBuilder } from "../wasm/index.ts";
 import { collectRegion } from "./collect-region.ts";
-import type { Block, CodeSource, Region } from "./collect-region.ts";
+import type { Block, CodeSource, Region, Target } from "./collect-region.ts";
 import { defineFind } from "./find-next.ts";
 import { defineFlagFunctions } from "./region-flags.ts";
 import { writeRegion } from "./write-region.ts";
@@ -61,6 +61,8 @@ interface Live extends Derived {
   dropped: boolean;
   /** In the table of functions; −1 until it is installed. */
   index: number;
+  /** The segments of the records that it was made from and leaves to, as bits. */
+  segments: number;
 }
 
 /** Turns hot decoded code into WebAssembly functions that the interpreters enter: the code is shared by all processors. */
@@ -100,7 +102,11 @@ export class Translator {
     this.#code = code;
     this.#shapes = shapes;
     code.threshold = eager ? 0 : THRESHOLD;
-    code.onFlush(() => this.#forgetAll());
+    code.onDrop((segments) => {
+      for (const live of this.#live) {
+        if ((live.segments & segments) !== 0) this.#drop(live, code.thresholdAgain);
+      }
+    });
   }
 
   attach(client: TranslatorClient): void {
@@ -155,6 +161,7 @@ export class Translator {
         entries: [],
         dropped: false,
         index: -1,
+        segments: this.#segmentsOf(region),
         drop: () => this.#drop(live),
       };
       this.#watch(live);
@@ -223,6 +230,7 @@ export class Translator {
       type: builder.typeIndex(REGION_SIGNATURE),
     };
     batch.forEach((live, i) => {
+      live.segments |= this.#targetSegments(live.region);
       builder.define(
         REGION_SIGNATURE,
         (f) => (live.entries = writeRegion(f, live.region, module)),
@@ -292,8 +300,11 @@ export class Translator {
     }
   }
 
-  /** Takes a region's entries away: code that it was made from changed, or it is the oldest. No region is running. */
-  #drop(live: Live): void {
+  /**
+   * Takes a region's entries away: code that it was made from changed, or it is the oldest. No region is running.
+   * @param threshold when its blocks are hot again, if not as others are.
+   */
+  #drop(live: Live, threshold?: number): void {
     if (live.dropped) return;
     this.#remove(live);
     this.#stats.dropped++;
@@ -311,7 +322,7 @@ export class Translator {
           ? count >= HEAD_QUIET >> 1
           : count === HEAD_LIVE && view.getUint32(head + Head.Region, true) === live.index;
       // What is there now may get hot in its turn.
-      if (mine) view.setInt32(head + Head.Count, this.#code.thresholdAt(offset), true);
+      if (mine) view.setInt32(head + Head.Count, threshold ?? this.#code.thresholdAt(offset), true);
     }
   }
 
@@ -320,14 +331,31 @@ export class Translator {
     if (this.#live.delete(live)) this.#liveInstructions -= live.region.instructions;
   }
 
-  #forgetAll(): void {
-    for (const live of this.#live) this.#remove(live);
-    this.#queue = [];
-    this.#free = [];
-    for (const { table } of this.#clients) {
-      for (let i = 0; i < this.#next; i++) table.set(i, null);
+  /** Where the records lie that a region was collected from. */
+  #segmentsOf({ blocks }: Region): number {
+    let segments = 0;
+    const add = (record: number): void => void (segments |= this.#code.segmentBit(record));
+    for (const { record: first, steps, end } of blocks) {
+      add(first);
+      // Instructions in two pages have records of their own.
+      for (const { record, leave } of steps) [record, leave].forEach(add);
+      if (end.kind === "interpret") add(end.record);
     }
-    this.#next = 0;
+    return segments;
+  }
+
+  /** Where the records lie that a region leaves to. */
+  #targetSegments({ blocks, mode }: Region): number {
+    let segments = 0;
+    const add = (target: Target | undefined): void => {
+      const record = target && mode.records.get(target.offset);
+      if (record !== undefined) segments |= this.#code.segmentBit(record);
+    };
+    for (const { steps, end } of blocks) {
+      for (const { target } of steps) add(target);
+      if (end.kind === "next") add(end.target);
+    }
+    return segments;
   }
 }
 
