@@ -25,7 +25,7 @@ import { helpers } from "./system/helpers.ts";
 import { TASK_TRAP } from "./system/task-switch.ts";
 
 /** Arena of guest memory that the shared decoded code takes, and each vCPU, in bytes. */
-export const CODE_ARENA_BYTES = 72 * 1024 * 1024;
+export const CODE_ARENA_BYTES = 80 * 1024 * 1024;
 export const VCPU_ARENA_BYTES = 1024 * 1024;
 const RECORD_BYTES = 64 * 1024 * 1024;
 

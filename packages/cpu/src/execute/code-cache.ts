@@ -5,7 +5,7 @@ import { INVALID, TOO_LONG, TRUNCATED } from "../decode/instruction.ts";
 import { Handler } from "../interpreter/handlers.ts";
 import { semanticsName } from "../interpreter/shapes.ts";
 import { OPCODES } from "../isa/opcodes.ts";
-import { JUMP_BYTES, JUMP_ENTRIES } from "../state/layout.ts";
+import { JUMP_BYTES, JUMP_ENTRY_BYTES, JUMP_SETS, JUMP_SET_BYTES } from "../state/layout.ts";
 import { HEAD_QUIET, Head, JumpTargets, Record } from "../state/record.ts";
 import { PseudoEntry } from "./lower.ts";
 import type { Lowering, UnitState } from "./lower.ts";
@@ -168,11 +168,24 @@ export class CodeCache {
   find(mode: CodeMode, offset: number): number {
     const record = mode.records.get(offset) ?? this.#decode(mode, offset);
     if (mode.jumps !== this.#emptyJumps) {
-      const slot = mode.jumps + ((offset ^ (offset >>> 13)) & (JUMP_ENTRIES - 1)) * 8;
-      this.#view.setUint32(slot, this.#memory.wide ? jumpTagOf(offset) : offset, true);
-      this.#view.setUint32(slot + 4, record, true);
+      this.#enterJump(mode.jumps, offset, record);
     }
     return record;
+  }
+
+  /** Enters a record in a jump table as the first of its set; what was the first is the second now. */
+  #enterJump(jumps: number, offset: number, record: number): void {
+    const view = this.#view;
+    const set = (offset >>> 3) ^ (offset >>> 16);
+    const first = jumps + (set & (JUMP_SETS - 1)) * JUMP_SET_BYTES;
+    const tag = (this.#memory.wide ? jumpTagOf(offset) : offset) >>> 0;
+    const before = view.getUint32(first, true);
+    if (before !== tag) {
+      view.setUint32(first + JUMP_ENTRY_BYTES, before, true);
+      view.setUint32(first + JUMP_ENTRY_BYTES + 4, view.getUint32(first + 4, true), true);
+    }
+    view.setUint32(first, tag, true);
+    view.setUint32(first + 4, record, true);
   }
 
   /** What `straddling` made last for an instruction that begins at an offset, unless its bytes changed since. */
@@ -380,7 +393,7 @@ export class CodeCache {
   /** Takes out of a jump table what leads to records from `start` to `end`. */
   #dropJumps(jumps: number, start: number, end: number): void {
     if (jumps === this.#emptyJumps) return;
-    const words = new Int32Array(this.#view.buffer, jumps, JUMP_ENTRIES * 2);
+    const words = new Int32Array(this.#view.buffer, jumps, JUMP_BYTES / 4);
     for (let at = 1; at < words.length; at += 2) {
       const record = words[at] as number;
       if (record >= start && record < end) words[at - 1] = words[at] = 0;
@@ -544,8 +557,8 @@ export class CodeCache {
   }
 }
 
-/** A jump table's tag where offsets have more than 32 bits: the slot, made from the lower bits, says the rest. */
-const jumpTagOf = (offset: number): number => Math.floor(offset / 65536);
+/** A jump table's tag where offsets have more than 32 bits: bits 16 and above, then 0–2. The number of the set says the rest. */
+const jumpTagOf = (offset: number): number => Math.floor(offset / 65536) * 8 + (offset % 8);
 
 /** The 128-byte pieces that `length` bytes from an offset in a page touch, as bits. */
 function piecesOf(inPage: number, length: number): number {

@@ -22,6 +22,7 @@ test("every description that leaves something to a helper → there is one of it
         again: leave,
         jump: leave,
         branch: leave,
+        far: leave,
         help: () => asking.add(shape.name),
         beforeCall: () => undefined,
         afterWrite: () => undefined,

@@ -38,7 +38,7 @@ export interface Callees {
   readonly finishWrite: Callee;
   /** (record) → `HelperStatus`. */
   readonly help: Callee;
-  /** (record) → record of the branch's target in the same page, or 0 to leave. */
+  /** (record) → record of a relative branch's target, or 0 to leave. */
   readonly link: Callee;
   /** (segment field offset, offset in segment, bytes | write << 8) → linear address, or −1 with a fault pending. */
   readonly segment: Callee;
@@ -50,7 +50,10 @@ export interface Exits {
   fault(): void;
   again(): void;
   jump(rip: I64): void;
+  /** A relative branch inside the page. */
   branch(): void;
+  /** A relative branch in 64-bit code that may lead into another page. */
+  far(rip: I64): void;
   help(): void;
   /** Makes the instruction count visible before the host is called. */
   beforeCall(): void;
@@ -439,6 +442,7 @@ export class HandlerContext implements InstructionContext {
 
   branch(): void {
     if (this.shape.near) this.#exits.branch();
+    else if (this.shape.long) this.#exits.far(this.targetRip());
     else this.#exits.jump(this.targetRip());
   }
 

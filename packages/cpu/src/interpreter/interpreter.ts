@@ -7,7 +7,7 @@ import { descriptions } from "../semantics/descriptions.ts";
 import { SegmentCheck, SegmentField, State } from "../state/layout.ts";
 import { Head, Record } from "../state/record.ts";
 import { HelperStatus, REGION_SIGNATURE, RegionExit, RunStatus } from "../state/status.ts";
-import { ModuleBuilder, call, callIndirect, i32, i64 } from "../wasm/index.ts";
+import { ModuleBuilder, call, callIndirect, i32, i64, likely } from "../wasm/index.ts";
 import type { Callee, FunctionBuilder, I32, I64, Label, Local } from "../wasm/index.ts";
 import { HandlerContext } from "./handler-context.ts";
 import type { Callees, Exits } from "./handler-context.ts";
@@ -153,6 +153,7 @@ function defineGroup(
       branch: () => {
         throw new Error("a near branch belongs in the main group");
       },
+      far: (rip) => exits.jump(rip),
       help: () => {
         f.store.i64(state, address.get, State.OperandAddress);
         f.return(call<"i32">(callees.help, record.get));
@@ -239,6 +240,11 @@ function defineRun(
               leaveHere(RunStatus.Budget);
             });
             f.loop((again) => {
+              const link = (): void => {
+                saveLeft();
+                f.set(status, call<"i32">(callees.link, record.get));
+                f.if(i32.eqz(status.get), () => f.return(i32.const(RunStatus.Fault)));
+              };
               const exits: Exits = {
                 next: () => {
                   f.set(record, i32.add(record.get, i32.const(Record.Length)));
@@ -255,11 +261,22 @@ function defineRun(
                 },
                 branch: () => {
                   f.set(status, i32.load(record.get, Record.Link));
-                  f.if(i32.eqz(status.get), () => {
-                    saveLeft();
-                    f.set(status, call<"i32">(callees.link, record.get));
-                    f.if(i32.eqz(status.get), () => f.return(i32.const(RunStatus.Fault)));
+                  f.if(i32.eqz(status.get), link);
+                  f.set(record, status.get);
+                  f.br(enter);
+                },
+                far: (target) => {
+                  f.set(rip, target);
+                  f.set(status, i32.load(record.get, Record.Link));
+                  f.if(status.get, () => {
+                    ifThere(f, state, rip.get, status.get, () => {
+                      f.store.i64(state, i64.and(rip.get, i64.const(-4096)), State.RipPage);
+                      f.set(record, status.get);
+                      f.br(enter);
+                    });
+                    f.br(lookup);
                   });
+                  link();
                   f.set(record, status.get);
                   f.br(enter);
                 },
@@ -435,6 +452,28 @@ function lookUp(
         call<"i32">(find, i32.wrap_i64(rip.get), i32.wrap_i64(i64.shr_u(rip.get, i64.const(32)))),
       );
       f.if(i32.eqz(record.get), failed);
+    });
+  });
+}
+
+/** What is done where the first record of a block is that of the code at an address: another page may have come there. */
+function ifThere(f: FunctionBuilder, state: I32, rip: I64, record: I32, then: () => void): void {
+  f.scope(() => {
+    const entry = f.let(tlbEntryOf(i32.load(state, State.Tlb), rip));
+    ifCode(f, rip, entry, (place) => {
+      const head = f.let(i32.sub(record, i32.const(Record.Length)));
+      const low = i32.load(head, Head.Offset);
+      const same =
+        place.type === "i64"
+          ? i64.eq(
+              place,
+              i64.or(
+                i64.shl(i64.load32_u(head, Head.OffsetHigh), i64.const(32)),
+                i64.extend_i32_u(low),
+              ),
+            )
+          : i32.eq(place, low);
+      f.if(likely(same), then);
     });
   });
 }

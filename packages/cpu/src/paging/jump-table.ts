@@ -1,4 +1,4 @@
-import { JUMP_ENTRIES, State } from "../state/layout.ts";
+import { JUMP_ENTRY_BYTES, JUMP_SETS, JUMP_SET_BYTES, State } from "../state/layout.ts";
 import { i32, i64 } from "../wasm/index.ts";
 import type { FunctionBuilder, I32, I64, Place } from "../wasm/index.ts";
 import { toI32 } from "../semantics/integer-ops.ts";
@@ -18,12 +18,21 @@ export function findRecord(
   ifCode(f, linear, entry, (place) => {
     const host = f.let(place);
     const low = toI32(host);
-    const slot = i32.and(i32.xor(low, i32.shr_u(low, i32.const(13))), i32.const(JUMP_ENTRIES - 1));
-    const jump = f.let(i32.add(i32.load(state, State.Jumps), i32.shl(slot, i32.const(3))));
-    f.if(i32.eq(i32.load(jump), jumpTag(host)), () => found(i32.load(jump, 4)));
+    const number = i32.xor(i32.shr_u(low, i32.const(3)), i32.shr_u(low, i32.const(16)));
+    const set = i32.mul(i32.and(number, i32.const(JUMP_SETS - 1)), i32.const(JUMP_SET_BYTES));
+    const first = f.let(i32.add(i32.load(state, State.Jumps), set));
+    const tag = f.let(jumpTag(host));
+    for (let at = 0; at < JUMP_SET_BYTES; at += JUMP_ENTRY_BYTES) {
+      f.if(i32.eq(i32.load(first, at), tag), () => found(i32.load(first, at + 4)));
+    }
   });
 }
 
 /** What a jump table's entry is compared with: `jumpTagOf` in WebAssembly. */
 const jumpTag = (host: Place): I32 =>
-  host.type === "i64" ? i32.wrap_i64(i64.shr_u(host, i64.const(16))) : host;
+  host.type === "i64"
+    ? i32.or(
+        i32.shl(i32.wrap_i64(i64.shr_u(host, i64.const(16))), i32.const(3)),
+        i32.and(i32.wrap_i64(host), i32.const(7)),
+      )
+    : host;

@@ -187,8 +187,10 @@ export const TLB_BYTES = TLB_ENTRIES * TlbEntry.Length;
 export const CODE_TLB = TLB_BYTES;
 
 /**
- * One entry of a jump table: WebAssembly offset of an instruction's first byte (shifted right by 16 where offsets have
- * more than 32 bits), then its record; 32 bits each.
+ * One entry of a jump table: WebAssembly offset of an instruction's first byte (where offsets have more than 32 bits, what
+ * the set does not say of it), then its record; 32 bits each. Sets have two, the one that was entered last before the other.
  */
-export const JUMP_ENTRIES = 65536;
-export const JUMP_BYTES = JUMP_ENTRIES * 8;
+export const JUMP_ENTRY_BYTES = 8;
+export const JUMP_SET_BYTES = 2 * JUMP_ENTRY_BYTES;
+export const JUMP_SETS = 65536;
+export const JUMP_BYTES = JUMP_SETS * JUMP_SET_BYTES;
