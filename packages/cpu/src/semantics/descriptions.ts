@@ -15,6 +15,8 @@ import { sseShuffle } from "./sse-shuffle.ts";
 import { sseStrings } from "./sse-strings.ts";
 import { string } from "./string.ts";
 import { system } from "./system.ts";
+import { x87Arithmetic } from "./x87-arithmetic.ts";
+import { x87Compare } from "./x87-compare.ts";
 import { x87Move } from "./x87-move.ts";
 
 /** Every instruction that is described for code generation, by the name of its semantics. */
@@ -35,5 +37,7 @@ export const descriptions: Descriptions = {
   ...sseStrings,
   ...string,
   ...system,
+  ...x87Arithmetic,
+  ...x87Compare,
   ...x87Move,
 };

@@ -8,7 +8,7 @@ import { mul, signExtend64, toI32, toI64 } from "./integer-ops.ts";
 const DIVIDE_ERROR = 0;
 
 /** The high 64 bits of an unsigned 64 × 64 product, from four 32-bit ones. */
-function highProduct(s: InstructionContext, a: I64, b: I64): I64 {
+export function highProduct(s: InstructionContext, a: I64, b: I64): I64 {
   const { f } = s;
   const low32 = (x: I64): I64 => i64.and(x, i64.const(0xffffffffn));
   const high32 = (x: I64): I64 => i64.shr_u(x, i64.const(32));

@@ -1,122 +1,21 @@
-import { Register, Segment, SegmentField, State } from "../state/layout.ts";
+import { Register, State } from "../state/layout.ts";
 import { f32, f64, i32, i64, select, unlikely } from "../wasm/index.ts";
 import type { I32, I64 } from "../wasm/index.ts";
 import type { Description, Descriptions, InstructionContext } from "./context.ts";
 import { toI32, toI64 } from "./integer-ops.ts";
+import {
+  EXPONENT_BIAS,
+  INTEGER_BIT,
+  PRECISION,
+  ROUNDING_CONTROL,
+  STATUS_SHIFT,
+  Stack,
+  index,
+  memoryWidth,
+} from "./x87-stack.ts";
+import type { Extended } from "./x87-stack.ts";
 
-/** The status word is kept behind the control word: both are read and written as one word. */
-const STATUS_SHIFT = 16;
-const inStatus = (bits: number): number => bits << STATUS_SHIFT;
-const ERROR_SUMMARY = inStatus(0x80);
-const C1 = inStatus(0x200);
-const PRECISION = 0x20;
-const TOP = inStatus(0x3800);
-const TOP_SHIFT = STATUS_SHIFT + 11;
-const ROUNDING_CONTROL = 0xc00;
-const EXPONENT_BIAS = 16383;
-const INTEGER_BIT = i64.const(1n << 63n);
 const ONE_EXPONENT = 0x3fff;
-
-/** What is stored of a register: 64 bits of significand, then sign and exponent in 16. */
-interface Extended {
-  readonly significand: I64;
-  readonly signExponent: I64;
-}
-
-/** The stack as an instruction finds it. What is not as usual is left to the helper, before anything is changed. */
-class Stack {
-  readonly #s: InstructionContext;
-  /** Control and status word. */
-  readonly word: I32;
-  readonly #tags: I32;
-  readonly #top: I32;
-
-  constructor(s: InstructionContext) {
-    const { f } = s;
-    this.#s = s;
-    this.word = f.let(s.state32(State.FpuControl));
-    f.if(unlikely(i32.and(this.word, i32.const(ERROR_SUMMARY))), () => s.help());
-    this.#tags = f.let(s.state32(State.FpuTag));
-    this.#top = f.let(i32.and(i32.shr_u(this.word, i32.const(TOP_SHIFT)), i32.const(7)));
-  }
-
-  /** Number of the physical register ST(index); −1 is the one that a push fills. */
-  physical(index: I32 | number): I32 {
-    const by = typeof index === "number" ? i32.const(index) : index;
-    return this.#s.f.let(i32.and(i32.add(this.#top, by), i32.const(7)));
-  }
-
-  /** Goes on only if a register is full, or empty. */
-  need(register: I32, full: boolean): void {
-    const tag = i32.and(i32.shr_u(this.#tags, register), i32.const(1));
-    this.#s.f.if(unlikely(full ? i32.eqz(tag) : tag), () => this.#s.help());
-  }
-
-  get(register: I32): Extended {
-    const { f } = this.#s;
-    const at = this.#at(register);
-    return {
-      significand: f.let(i64.load(at, State.Fpu)),
-      signExponent: f.let(i64.load16_u(at, State.Fpu + 8)),
-    };
-  }
-
-  set(register: I32, { significand, signExponent }: Extended): void {
-    const { f } = this.#s;
-    const at = this.#at(register);
-    f.store.i64(at, significand, State.Fpu);
-    f.store.i64(at, signExponent, State.Fpu + 8);
-  }
-
-  #at(register: I32): I32 {
-    return this.#s.f.let(this.#s.stateAddress(i32.shl(register, i32.const(4))));
-  }
-
-  /** Ends the instruction: where it was, C1 and `flags` (as they lie in `word`), and the stack moved by a push or pop. */
-  finish(moved: -1 | 0 | 1, flags: I32 = i32.const(0), memory = false): void {
-    const s = this.#s;
-    const { f } = s;
-    s.setState32(State.FpuOpcode, s.x87Opcode());
-    s.setState64(State.FpuIp, s.rip());
-    const cs = i32.load16_u(s.stateAddress(i32.const(SELECTOR_OF_CS)));
-    if (memory) {
-      const { base, selector } = s.operandSegment();
-      s.setState64(State.FpuDp, i64.sub(s.address(), base));
-      s.setState32(State.FpuCs, i32.or(cs, i32.shl(selector, i32.const(16))));
-    } else {
-      s.setState64(State.FpuDp, i64.const(0));
-      s.setState32(State.FpuCs, cs);
-    }
-    const kept = i32.and(this.word, i32.const(~(C1 | (moved === 0 ? 0 : TOP))));
-    if (moved === 0) {
-      s.setState32(State.FpuControl, i32.or(kept, flags));
-      return;
-    }
-    const top = this.physical(moved);
-    const placed = i32.or(kept, i32.shl(top, i32.const(TOP_SHIFT)));
-    s.setState32(State.FpuControl, i32.or(placed, flags));
-    const bit = f.let(i32.shl(i32.const(1), moved < 0 ? top : this.#top));
-    const tags =
-      moved < 0
-        ? i32.or(this.#tags, bit)
-        : i32.and(this.#tagsAfterSet ?? this.#tags, i32.xor(bit, i32.const(-1)));
-    s.setState32(State.FpuTag, tags);
-  }
-
-  #tagsAfterSet: I32 | undefined;
-
-  /** Says that a register is full now. */
-  fill(register: I32): void {
-    const { f } = this.#s;
-    this.#tagsAfterSet = f.let(i32.or(this.#tags, i32.shl(i32.const(1), register)));
-    this.#s.setState32(State.FpuTag, this.#tagsAfterSet);
-  }
-}
-
-const SELECTOR_OF_CS = State.Segments + Segment.Cs * SegmentField.Length + SegmentField.Selector;
-
-/** ST(i) of an operand. */
-const index = (s: InstructionContext, operand: number): I32 => s.f.let(s.stackIndex(operand));
 
 function push(s: InstructionContext, value: (stack: Stack) => Extended, memory = false): void {
   const stack = new Stack(s);
@@ -124,7 +23,7 @@ function push(s: InstructionContext, value: (stack: Stack) => Extended, memory =
   const register = stack.physical(-1);
   stack.need(register, false);
   stack.set(register, loaded);
-  stack.finish(-1, undefined, memory);
+  stack.finish(-1, { memory });
 }
 
 /** A double's bits as an extended number. Denormals, infinities and NaNs are left to the helper. */
@@ -146,7 +45,7 @@ function extendedOf(s: InstructionContext, bits: I64): Extended {
 }
 
 /** A number in memory of 32 or 64 bits. */
-function loadFloat(s: InstructionContext, width: 32 | 64): Extended {
+export function loadFloat(s: InstructionContext, width: 32 | 64): Extended {
   const { f } = s;
   if (width === 64) return extendedOf(s, f.let(toI64(s.getLow(0, 64))));
   const bits = f.let(toI32(s.getLow(0, 32)));
@@ -202,11 +101,6 @@ function rounded(
   };
 }
 
-const memoryWidth = (s: InstructionContext): number | undefined => {
-  const [operand] = s.shape.operands;
-  return operand?.class === "memory" ? operand.bits : undefined;
-};
-
 const store = (pops: boolean): Description => ({
   group: "vector",
   describe(s) {
@@ -222,7 +116,7 @@ const store = (pops: boolean): Description => ({
     if (width === 64 || width === 32) {
       const { bits, flags } = rounded(s, value, width, stack.word);
       s.setLow(0, width, width === 64 ? bits : i32.wrap_i64(bits));
-      stack.finish(pops ? 1 : 0, flags, true);
+      stack.finish(pops ? 1 : 0, { flags, memory: true });
       return;
     }
     const register = stack.physical(index(s, 0));
