@@ -1,6 +1,6 @@
 import { PAGE_BYTES } from "@queztl/memory";
 import type { GuestMemory } from "@queztl/memory";
-import type { CodeCache, Derived } from "../execute/code-cache.ts";
+import type { CodeCache, CodeMode, Derived } from "../execute/code-cache.ts";
 import type { Shape } from "../semantics/context.ts";
 import { HEAD_LIVE, HEAD_QUIET, Head, Record } from "../state/record.ts";
 import { State } from "../state/layout.ts";
@@ -19,6 +19,9 @@ const MOST_LIVE_INSTRUCTIONS = 400_000;
 const THRESHOLD = 12_000;
 /** The fewest instructions that are worth a transition, where nothing is repeated. */
 const LEAST = 8;
+/** How often a block with fewer is entered before it is translated all the same, and how often it is looked for such. */
+const SHORT_THRESHOLD = 100_000;
+const REVIEW_MS = 100;
 /** Regions that are compiled together; fewer when the first has waited long enough. */
 const BATCH = 64;
 const LONGEST_WAIT_MS = 30;
@@ -65,6 +68,16 @@ interface Live extends Derived {
   segments: number;
 }
 
+/** A block that is hot. */
+interface HotBlock {
+  readonly mode: CodeMode;
+  /** Offset of its first instruction, and its first record. */
+  readonly entry: number;
+  readonly record: number;
+  readonly ripPage: bigint;
+  readonly probe: (rip: bigint) => number;
+}
+
 /** Turns hot decoded code into WebAssembly functions that the interpreters enter: the code is shared by all processors. */
 export class Translator {
   readonly #memory: GuestMemory;
@@ -89,6 +102,9 @@ export class Translator {
     milliseconds: 0,
   };
   readonly #eager: boolean;
+  /** Those that are too short for a region. */
+  readonly #short = new Set<HotBlock>();
+  #reviewedAt = 0;
 
   /** @param eager translate each block when it is entered first, on this thread. */
   constructor(
@@ -136,21 +152,27 @@ export class Translator {
    * @param ripPage rip less the offset in the page; @param probe finds code in other pages.
    */
   hot(record: number, ripPage: bigint, probe: (rip: bigint) => number): void {
-    const started = performance.now();
     const { view } = this.#memory.arena;
     const head = record - Record.Length;
-    view.setInt32(head + Head.Count, HEAD_QUIET, true);
     const entry =
       view.getUint32(head + Head.OffsetHigh, true) * 2 ** 32 +
       view.getUint32(head + Head.Offset, true);
     const mode = this.#code.modeOf(view.getUint32(head + Head.Mode, true));
+    this.#collect({ mode, entry, record, ripPage, probe }, this.#eager ? 1 : LEAST);
+  }
+
+  #collect(block: HotBlock, least: number): void {
+    const started = performance.now();
+    const { mode, entry, record, ripPage, probe } = block;
+    const { view } = this.#memory.arena;
+    view.setInt32(record - Record.Length + Head.Count, HEAD_QUIET, true);
     if (mode.records.get(entry) !== record) return;
     const { threshold } = this.#code;
     const source: CodeSource = {
       view,
       shapes: this.#shapes,
       threshold,
-      least: this.#eager ? 1 : LEAST,
+      least,
       straddle: (of, offset) => this.#code.straddle(of, offset),
       probe,
     };
@@ -166,8 +188,8 @@ export class Translator {
       };
       this.#watch(live);
       // Nothing else needs to be made of the blocks that are in this region now.
-      for (const block of region.blocks) {
-        const at = block.record - Record.Length + Head.Count;
+      for (const covered of region.blocks) {
+        const at = covered.record - Record.Length + Head.Count;
         if (view.getInt32(at, true) >= 0) view.setInt32(at, HEAD_QUIET, true);
       }
       if (this.#queue.length === 0) this.#queuedAt = started;
@@ -175,16 +197,32 @@ export class Translator {
       this.#live.add(live);
       this.#liveInstructions += region.instructions;
       this.#evict();
-    }
+    } else if (least > 1) this.#short.add(block);
     this.#stats.milliseconds += performance.now() - started;
     if (this.#eager) this.translate();
   }
 
   /** Has what waits compiled if it is much or has waited long. To be called now and then. */
   poll(): void {
+    const now = performance.now();
+    if (now - this.#reviewedAt >= REVIEW_MS) this.#review(now);
     const { length } = this.#queue;
     if (length === 0) return;
-    if (length >= BATCH || performance.now() - this.#queuedAt >= LONGEST_WAIT_MS) this.translate();
+    if (length >= BATCH || now - this.#queuedAt >= LONGEST_WAIT_MS) this.translate();
+  }
+
+  /** Makes regions of short blocks that are entered so often that going to the interpreter for them costs more. */
+  #review(now: number): void {
+    this.#reviewedAt = now;
+    const { view } = this.#memory.arena;
+    for (const block of this.#short) {
+      const { mode, entry, record } = block;
+      const count = view.getInt32(record - Record.Length + Head.Count, true);
+      const isThere = mode.records.get(entry) === record && count > HEAD_QUIET >> 1;
+      if (isThere && count > HEAD_QUIET - SHORT_THRESHOLD) continue;
+      this.#short.delete(block);
+      if (isThere) this.#collect(block, 1);
+    }
   }
 
   /** Has what waits compiled. */
