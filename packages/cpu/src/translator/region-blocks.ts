@@ -41,7 +41,7 @@ export class RegionBlocks {
   /**
    * The same with several rounds of each short loop, each leading to the next one and the last to the first: all but the first
    * know what the one before has found out, and need no look at the budget. What follows a loop in one of its blocks becomes
-   * a block of its own.
+   * a block of its own. Where there is no such loop it is this object.
    */
   unrolled(flow: Flow): RegionBlocks {
     const all = [...this.all];
@@ -75,7 +75,7 @@ export class RegionBlocks {
         for (const number of own.values()) rounds.set(number, round);
       });
     }
-    return new RegionBlocks(all, index, rounds);
+    return rounds.size === 0 ? this : new RegionBlocks(all, index, rounds);
   }
 
   /** How many instructions of a block may lead on to one of some blocks. */

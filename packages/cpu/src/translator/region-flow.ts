@@ -51,8 +51,14 @@ export function flowOf(
     cut: ReadonlySet<number>,
     parent: LoopItem | undefined,
   ): Item[] => {
-    const edges = (node: number): number[] =>
-      (successors[node] ?? []).filter((to) => !cut.has(to) && nodes.includes(to));
+    const inside = new Set(nodes);
+    const kept = new Map(
+      nodes.map((node) => [
+        node,
+        (successors[node] ?? []).filter((to) => inside.has(to) && !cut.has(to)),
+      ]),
+    );
+    const edges = (node: number): readonly number[] => kept.get(node) ?? [];
     return sorted(components(nodes, edges), edges, parent?.header).map((members): Item => {
       const [block = 0] = members;
       if (members.length === 1 && !edges(block).includes(block)) {
@@ -148,23 +154,35 @@ function sorted(
   edges: (node: number) => readonly number[],
   header: number | undefined,
 ): number[][] {
+  if (parts.length === 1) return [...parts];
   const partOf = new Map<number, number[]>();
   for (const part of parts) for (const node of part) partOf.set(node, part);
+  const targets = new Map(
+    parts.map((part) => {
+      const found = new Set(
+        part.flatMap((node) => edges(node).map((to) => partOf.get(to) as number[])),
+      );
+      found.delete(part);
+      return [part, found];
+    }),
+  );
   const waits = new Map<number[], number>(parts.map((part) => [part, 0]));
-  const targets = (part: number[]): Set<number[]> =>
-    new Set(part.flatMap((node) => edges(node).map((to) => partOf.get(to) as number[])));
-  const count = (part: number[], by: number): void => {
-    for (const to of targets(part)) if (to !== part) waits.set(to, (waits.get(to) ?? 0) + by);
-  };
-  for (const part of parts) count(part, 1);
-  const rank = (part: number[]): number => (part[0] === header ? -1 : (part[0] as number));
-  const result: number[][] = [];
-  while (waits.size > 0) {
-    const ready = [...waits.keys()].filter((part) => waits.get(part) === 0);
-    const [first] = ready.toSorted((a, b) => rank(a) - rank(b)) as [number[]];
-    waits.delete(first);
-    count(first, -1);
-    result.push(first);
+  for (const found of targets.values()) {
+    for (const to of found) waits.set(to, (waits.get(to) as number) + 1);
   }
-  return result;
+  const rank = (part: number[]): number => (part[0] === header ? -1 : (part[0] as number));
+  const ready = parts.filter((part) => waits.get(part) === 0);
+  const result: number[][] = [];
+  for (;;) {
+    const [first] = ready;
+    if (first === undefined) return result;
+    const next = ready.reduce((one, other) => (rank(other) < rank(one) ? other : one), first);
+    ready.splice(ready.indexOf(next), 1);
+    result.push(next);
+    for (const to of targets.get(next) ?? []) {
+      const left = (waits.get(to) as number) - 1;
+      waits.set(to, left);
+      if (left === 0) ready.push(to);
+    }
+  }
 }

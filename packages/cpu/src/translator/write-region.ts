@@ -147,21 +147,22 @@ class RegionWriter {
     for (const { steps } of blocks) {
       for (const step of steps) for (const to of this.#guesses(step)) wanted.add(to);
     }
-    const successors = (written: RegionBlocks): readonly number[][] =>
-      written.all.map((block, number) => this.#successors(block, number, written));
-    const flow = (written: RegionBlocks): Flow =>
-      flowOf(
-        successors(written).map((list) => [...new Set(list)]),
+    const graph = (written: RegionBlocks): { ways: number[][]; flow: Flow } => {
+      const ways = written.all.map((block, number) => this.#successors(block, number, written));
+      const flow = flowOf(
+        ways.map((list) => [...new Set(list)]),
         written.all.map(({ steps }) => steps.length),
         wanted,
         blocks.length,
       );
+      return { ways, flow };
+    };
     const once = new RegionBlocks(blocks, this.#index);
-    this.#blocks = once.unrolled(flow(once));
-    this.#flow = flow(this.#blocks);
-    for (const to of successors(this.#blocks).flat()) {
-      this.#ways[to] = (this.#ways[to] ?? 0) + 1;
-    }
+    const first = graph(once);
+    this.#blocks = once.unrolled(first.flow);
+    const { ways, flow } = this.#blocks === once ? first : graph(this.#blocks);
+    this.#flow = flow;
+    for (const to of ways.flat()) this.#ways[to] = (this.#ways[to] ?? 0) + 1;
     const hasEntries = (item: Item): boolean =>
       item.kind === "loop" && (item.entries.length > 0 || item.body.some(hasEntries));
     this.#dispatches = this.#flow.items.some(hasEntries);
