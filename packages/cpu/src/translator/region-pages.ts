@@ -1,3 +1,4 @@
+import { PAGE_BYTES } from "@queztl/memory";
 import { i32, i64 } from "../wasm/index.ts";
 import type { FunctionBuilder, I32, I64, Local, Place, Relative } from "../wasm/index.ts";
 
@@ -5,12 +6,11 @@ import type { FunctionBuilder, I32, I64, Local, Place, Relative } from "../wasm/
 const MOST_SPAN = 128n;
 /** How many pages are known by one base: arrays are gone through by one index. */
 const MOST_PAGES = 4;
-const PAGE_BYTES = i64.const(4096);
 
 /** A page that an access went to, by what its address is relative to. */
 interface KnownPage {
-  /** The access's address and its place in the memory. */
-  readonly linear: Local<"i64">;
+  /** How far from the page's first byte the access was, and its place in the memory. */
+  readonly offset: Local<"i32">;
   readonly place: Local<"i32" | "i64">;
   readonly by: bigint;
   /** From the first to the last byte that is known to lie in the page. */
@@ -34,15 +34,15 @@ export interface KnownAccess {
 }
 
 /**
- * Which pages a region's code has translated. Nothing changes the TLB while a region runs: an access near one that
- * went before, by the same base, needs no more than a comparison of the two addresses.
+ * Which pages a region's code has translated. Nothing changes the TLB while a region runs: an access at a known distance from one that
+ * went before is in the same page if that one was not too near the page's end.
  */
 export class RegionPages {
   readonly #f: FunctionBuilder;
   #registers = new Map<number, Relative>();
   /** The latest first. */
   #pages = new Map<string, readonly KnownPage[]>();
-  readonly #locals: { linear: Local<"i64">; place: Local<"i32" | "i64"> }[] = [];
+  readonly #locals: { offset: Local<"i32">; place: Local<"i32" | "i64"> }[] = [];
   #used = 0;
   #names = 0;
 
@@ -95,10 +95,12 @@ export class RegionPages {
           largest(high, known.high) - least(low, known.low) < MOST_SPAN,
       );
     if (page === undefined) return undefined;
-    const outside = (address: I64): I32 => i64.lt_u(i64.xor(address, page.linear.get), PAGE_BYTES);
+    const { get: offset } = page.offset;
     const checks: I32[] = [];
-    if (low < page.low) checks.push(outside(linear));
-    if (high > page.high) checks.push(outside(i64.add(linear, i64.const(bytes - 1))));
+    if (low < page.low) checks.push(i32.ge_u(offset, i32.const(Number(page.by - low))));
+    if (high > page.high) {
+      checks.push(i32.le_u(offset, i32.const(PAGE_BYTES - 1 - Number(high - page.by))));
+    }
     if (extend) {
       page.low = least(low, page.low);
       page.high = largest(high, page.high);
@@ -120,10 +122,10 @@ export class RegionPages {
     if (relative === undefined) return;
     const f = this.#f;
     const locals = (this.#locals[this.#used++] ??= {
-      linear: f.lasting("i64"),
+      offset: f.lasting("i32"),
       place: f.lasting<"i32" | "i64">(place.type),
     });
-    f.set(locals.linear, linear);
+    f.set(locals.offset, i32.and(i32.wrap_i64(linear), i32.const(PAGE_BYTES - 1)));
     f.set(locals.place, place);
     const { to, by } = relative;
     const page = { ...locals, by, low: by, high: by + BigInt(bytes - 1), writable };
