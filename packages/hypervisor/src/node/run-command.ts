@@ -7,6 +7,7 @@ import { createEmulatorEngine } from "../emulator-engine.ts";
 import type { Engine } from "../engine.ts";
 import { hypervisorError } from "../errors.ts";
 import { Machine } from "../machine.ts";
+import { collectModules } from "./collect-modules.ts";
 import type { MachineEnd } from "../machine-end.ts";
 import type { RunArguments, Terminal } from "./command-line.ts";
 import { balloon, disk, network, terminal } from "./host-devices.ts";
@@ -75,11 +76,13 @@ export async function runCommand(run: RunArguments, host: RunHost): Promise<numb
           help: () => host.stdout.write(KEYS_HELP),
         })
       : undefined;
+  const stopCollecting = collectModules(machine);
   let end: MachineEnd;
   try {
     end = await machine.run();
   } finally {
     clearTimeout(timer);
+    stopCollecting();
     stopSignals();
     disconnect?.();
     await output?.end();

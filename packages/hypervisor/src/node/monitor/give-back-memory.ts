@@ -1,6 +1,5 @@
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { returnFreeMemory } from "@queztl/memory/node";
+import { collectGarbage } from "../collect-garbage.ts";
 
 /** How often a monitor looks whether it came to rest. */
 const LOOK_MS = 10_000;
@@ -9,18 +8,12 @@ const REST_SHARE = 0.05;
 /** After so much work there may be something to give back, in microseconds. */
 const WORK_US = 300_000;
 
-let collect: (() => void) | undefined;
-
 /**
  * Gives memory that this process does not use back to the host: garbage, and what compiling left free in the
- * allocator, some 50 MiB after the start. It takes some 30 ms.
+ * allocator, some 50 MiB after the start. It takes some 100 ms.
  */
 export async function giveBackMemory(): Promise<void> {
-  if (!collect) {
-    setFlagsFromString("--expose-gc");
-    collect = runInNewContext("gc") as () => void;
-  }
-  collect();
+  collectGarbage();
   await returnFreeMemory();
 }
 

@@ -19,6 +19,7 @@ import { CappedLog } from "./capped-log.ts";
 import { ConsoleHub } from "./console-hub.ts";
 import { ControlServer } from "./control-server.ts";
 import type { ControlHandlers } from "./control-server.ts";
+import { collectModules } from "../collect-modules.ts";
 import { createGuestMachine, driveSerial } from "./guest-machine.ts";
 import type { DiskDrive } from "./disk-drive.ts";
 import type { GuestMachine, GuestMachineHost } from "./guest-machine.ts";
@@ -233,6 +234,7 @@ export class Monitor {
       if (this.#guest === guest) await this.#finish(this.#reason ?? endOf(end));
     };
     void guest.machine.ended.then(ended);
+    void guest.machine.ended.then(collectModules(guest.machine));
     // It was to be stopped while it was made.
     if (this.#end) {
       await guest.machine.stop();
