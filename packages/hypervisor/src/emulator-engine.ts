@@ -78,6 +78,9 @@ export function createEmulatorEngine(emulator: EmulatorOptions = {}): Engine {
         get translator() {
           return board.translator?.statistics;
         },
+        get regionFlags() {
+          return board.translator?.flags;
+        },
         setInterruptRequest: (asserted) => vcpus[0]?.cpu.apic.setLint0(asserted),
         onEndOfInterrupt: (listener) => board.apics.onEndOfInterrupt(listener),
         save: () => ({

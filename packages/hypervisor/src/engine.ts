@@ -1,4 +1,4 @@
-import type { ProcessorBootState, TranslatorStatistics, VcpuState } from "@queztl/cpu";
+import type { ProcessorBootState, RegionFlags, TranslatorStatistics, VcpuState } from "@queztl/cpu";
 import type { Bus, Clock, Entropy, GuestMemory } from "@queztl/memory";
 
 /**
@@ -57,6 +57,8 @@ export interface EngineInstance {
   readonly vcpus: readonly EngineVcpu[];
   /** What the translation of hot code did, where code is translated. */
   readonly translator?: TranslatorStatistics | undefined;
+  /** Which processors run translated code now. */
+  readonly regionFlags?: RegionFlags | undefined;
   deliver(message: EngineInterrupt): boolean;
   /** Connects the PIC: its INTR pin goes to the boot processor. */
   connectPic(pic: { pending(): boolean; acknowledge(): number }): void;

@@ -1,4 +1,4 @@
-import type { TranslatorStatistics } from "@queztl/cpu";
+import type { RegionFlags, TranslatorStatistics } from "@queztl/cpu";
 import type { BootPlan } from "@queztl/boot";
 import type { PanicEvent, Uart16550 } from "@queztl/chipset";
 import type { GuestMemory } from "@queztl/memory";
@@ -29,6 +29,8 @@ export interface MachineStatistics {
   readonly instructions: number;
   readonly instructionsByCpu: readonly number[];
   readonly exits: ExitCounts;
+  /** Host time in which processors had turns, in seconds: devices and translation in it are counted. */
+  readonly ranSeconds: number;
   /** Guest time, in seconds. */
   readonly guestSeconds: number;
   /** Host time from the first run to the first byte on the serial port, in seconds. */
@@ -167,12 +169,18 @@ export class Machine implements AsyncDisposable {
     return this.#plan;
   }
 
+  /** Which processors run translated code now, for samples from another thread; undefined where nothing is translated. */
+  get regionFlags(): RegionFlags | undefined {
+    return this.#board.engine.regionFlags;
+  }
+
   get statistics(): MachineStatistics {
     const { engine, instructions, time } = this.#board;
     return {
       instructions,
       instructionsByCpu: engine.vcpus.map((vcpu) => vcpu.instructions),
       exits: this.#loop.exits,
+      ranSeconds: this.#loop.ranSeconds,
       guestSeconds: time.clock.nowNs() / 1e9,
       firstSerialSeconds: this.#firstSerialSeconds,
       resets: this.#resets,

@@ -34,6 +34,7 @@ export class RunLoop {
     shutdown: 0,
   };
   #running: EngineVcpu | undefined;
+  #ranMs = 0;
 
   constructor(board: Board) {
     this.#board = board;
@@ -55,6 +56,11 @@ export class RunLoop {
     };
   }
 
+  /** Host time in which processors had turns, in seconds: what their devices do in it is counted, and translation. */
+  get ranSeconds(): number {
+    return this.#ranMs / 1000;
+  }
+
   /** Has the processor that is running now, if one is, come back at once. */
   interrupt(): void {
     this.#running?.requestStop();
@@ -66,9 +72,18 @@ export class RunLoop {
    * @returns "shutdown" after a triple fault; else for how many nanoseconds of guest time nothing will be to do.
    */
   block(stopped: () => boolean): number | "shutdown" {
+    const started = performance.now();
+    const until = started + LONGEST_BLOCK_MS;
+    try {
+      return this.#turns(stopped, until);
+    } finally {
+      this.#ranMs += performance.now() - started;
+    }
+  }
+
+  #turns(stopped: () => boolean, until: number): number | "shutdown" {
     const { time, engine } = this.#board;
     const { clock } = time;
-    const until = performance.now() + LONGEST_BLOCK_MS;
     do {
       clock.advance();
       let ran = false;

@@ -405,7 +405,9 @@ function enterBlock(
           i64.load(state, State.FlagCarries),
           i64.load(state, State.FlagResult),
         ];
+        f.store.i32(state, i32.const(1), State.InRegion);
         f.set(status, callIndirect("i32", regionType, region, before, entry, ...flags));
+        f.store.i32(state, i32.const(0), State.InRegion);
         f.set(left, i32.load(state, State.Remaining));
         const done = i64.extend_i32_u(i32.sub(before, left.get));
         const total = i64.load(state, State.RegionInstructions);

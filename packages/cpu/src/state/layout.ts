@@ -38,6 +38,8 @@ export const State = {
   StackMask: 0x0d8,
   /** How often translated regions were entered, and how many instructions they did; for statistics. 32 and 64 bits. */
   RegionEntries: 0x0e0,
+  /** 1 while a region runs, for whoever looks at it from another thread; 32 bits. */
+  InRegion: 0x0e4,
   RegionInstructions: 0x0e8,
   /** How often regions left an instruction to the interpreter, and how often for a block or an address; 32 bits each. */
   ExitsToInstruction: 0x0f0,

@@ -34,6 +34,13 @@ export interface TranslatorClient {
   readonly table: WebAssembly.Table;
 }
 
+/** Words of 32 bits, one for each processor: 1 while it runs translated code. For samples from another thread. */
+export interface RegionFlags {
+  readonly buffer: SharedArrayBuffer;
+  /** Their offsets in bytes. */
+  readonly offsets: readonly number[];
+}
+
 /** Counters of a translator. */
 export interface TranslatorStatistics {
   /** Regions made, those whose code changed since, those that are there or being made. */
@@ -127,6 +134,11 @@ export class Translator {
 
   attach(client: TranslatorClient): void {
     this.#clients.push(client);
+  }
+
+  get flags(): RegionFlags {
+    const { buffer } = this.#memory.arena.bytes;
+    return { buffer, offsets: this.#clients.map(({ state }) => state + State.InRegion) };
   }
 
   get statistics(): TranslatorStatistics {

@@ -91,6 +91,24 @@ test("--serial FILE and --stats FILE → they hold output and figures", async ()
     expect(stats[key]).toBeGreaterThan(0);
 });
 
+test.each([
+  ["auto", expect.any(Number)],
+  ["0", 0],
+])("a loop in tier %s with --stats → the seconds of each tier", async (tier, regions) => {
+  const path = kernel("loop", SPIN);
+  const file = at(`tier-${tier}.json`);
+  const { result } = await run("--kernel", path, "--tier", tier, "--timeout", "1", "--stats", file);
+  expect((await result()).status).toBe(124);
+  const { tierSeconds, ranSeconds } = JSON.parse(readFileSync(file, "utf8"));
+  expect(tierSeconds).toEqual({
+    interpreter: expect.any(Number),
+    regions,
+    translation: expect.any(Number),
+  });
+  const most = tier === "auto" ? tierSeconds.regions : tierSeconds.interpreter;
+  expect(most).toBeGreaterThan(ranSeconds / 4);
+});
+
 test("a kernel that reports a panic → a line about it, and the run goes on", async () => {
   const path = kernel("panic", out8(0x505, 1), print("after"), POWER_OFF, SPIN);
   expect(await (await run("--kernel", path)).result()).toEqual({

@@ -7,12 +7,14 @@ import { createEmulatorEngine } from "../emulator-engine.ts";
 import type { Engine } from "../engine.ts";
 import { hypervisorError } from "../errors.ts";
 import { Machine } from "../machine.ts";
+import type { MachineStatistics } from "../machine.ts";
 import { collectModules } from "./collect-modules.ts";
 import type { MachineEnd } from "../machine-end.ts";
 import type { RunArguments, Terminal } from "./command-line.ts";
 import { balloon, disk, network, terminal } from "./host-devices.ts";
 import { kernelReader } from "./host-files.ts";
 import { OutputBuffer } from "./output-buffer.ts";
+import { RegionSampler } from "./region-sampler.ts";
 import { ExitStatus } from "./run-host.ts";
 import type { RunHost } from "./run-host.ts";
 import { KEYS_HELP, connectInput } from "./terminal.ts";
@@ -77,12 +79,16 @@ export async function runCommand(run: RunArguments, host: RunHost): Promise<numb
         })
       : undefined;
   const stopCollecting = collectModules(machine);
+  const { regionFlags } = machine;
+  const sampler = statsFile && regionFlags && new RegionSampler(regionFlags);
   let end: MachineEnd;
+  let regionSeconds = 0;
   try {
     end = await machine.run();
   } finally {
     clearTimeout(timer);
     stopCollecting();
+    regionSeconds = (await sampler?.stop()) ?? 0;
     stopSignals();
     disconnect?.();
     await output?.end();
@@ -92,16 +98,27 @@ export async function runCommand(run: RunArguments, host: RunHost): Promise<numb
   if (end.reason === "triple-fault") host.stderr.write("queztl-vm: triple fault\n");
   const status = outside ?? statusOf(end);
   if (statsFile !== undefined) {
+    const { statistics: counted } = machine;
     const statistics = {
       status,
       end: end.reason,
-      ...machine.statistics,
+      ...counted,
+      tierSeconds: tierSeconds(counted, regionSeconds),
       wallSeconds: (performance.now() - startedMs) / 1000,
       cpuSeconds: secondsOf(process.cpuUsage(cpuBefore)),
     };
     await statsFile.writeFile(`${JSON.stringify(statistics, undefined, 2)}\n`);
   }
   return status;
+}
+
+/** How long the machine spent in each tier; its helpers and devices are counted with the interpreter. */
+function tierSeconds(
+  { ranSeconds, translator }: MachineStatistics,
+  regions: number,
+): { interpreter: number; regions: number; translation: number } {
+  const translation = (translator?.milliseconds ?? 0) / 1000;
+  return { interpreter: Math.max(0, ranSeconds - regions - translation), regions, translation };
 }
 
 function statusOf(end: MachineEnd): number {
