@@ -11,7 +11,8 @@ test("two processors of three in translated code → twice the time; none → no
   await new Promise((resolve) => setTimeout(resolve, 300));
   const seconds = await busy.stop();
   const most = (2 * (performance.now() - started)) / 1000;
-  expect(seconds).toBeGreaterThan(0);
+  // It takes a while to start.
+  expect(seconds).toBeGreaterThan(most / 4);
   expect(seconds).toBeLessThanOrEqual(most);
   expect(await idle.stop()).toBe(0);
 });

@@ -3,15 +3,15 @@ import { rootsOf } from "./apt-archives.ts";
 
 test("what apt would fetch → the archives' roots, each once", () => {
   const uris = [
-    "'http://deb.debian.org/debian/dists/bookworm/InRelease' deb.debian.org_debian_InRelease 0 ",
-    "'http://deb.debian.org/debian/dists/bookworm-updates/InRelease' deb.debian.org_x_InRelease 0 ",
-    "'https://security.debian.org/debian-security/dists/bookworm-security/InRelease' y 0 ",
+    "'http://mirror.example/debian/dists/bookworm/InRelease' x_InRelease 0 ",
+    "'http://mirror.example/debian/dists/bookworm-updates/InRelease' x_InRelease 0 ",
+    "'https://security.example/debian-security/dists/bookworm-security/InRelease' y 0 ",
     "W: something else",
     "",
   ];
   expect(rootsOf(uris.join("\n"))).toEqual([
-    "http://deb.debian.org/debian",
-    "https://security.debian.org/debian-security",
+    "http://mirror.example/debian",
+    "https://security.example/debian-security",
   ]);
   expect(rootsOf("")).toEqual([]);
 });
